@@ -1,0 +1,68 @@
+"""What flows between the packages. The floor: numpy and the standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from robot_learn.scene import Array, Scene, Schema
+
+
+@dataclass(frozen=True)
+class ActionComponent:
+    """One number of an action."""
+
+    name: str  # "hand_dx"
+    low: float
+    high: float
+    meaning: str  # one line, with the unit of what it commands
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done, and in what world. Success is measured by the simulator and is no part of this."""
+
+    name: str  # "metaworld/drawer-open"
+    instruction: str  # "Open a drawer by its handle."
+    schema: Schema
+    action: tuple[ActionComponent, ...]
+    max_episode_steps: int
+    control_dt: float  # [s] between two actions
+
+    @property
+    def act_dim(self) -> int:
+        return len(self.action)
+
+
+@runtime_checkable
+class RewardFn(Protocol):
+    """A reward of a batch of worlds, after a step. Pure: the same scene and action give the same reward."""
+
+    @property
+    def term_names(self) -> tuple[str, ...]: ...
+
+    def evaluate(self, scene: Scene, action: Array) -> tuple[Array, Mapping[str, Array]]:
+        """The reward (N,) and its named terms, each (N,), from a scene of N worlds and actions (N, act_dim)."""
+        ...
+
+    def __call__(self, scene: Scene, action: Array) -> Array:
+        """The reward (N,) alone."""
+        ...
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Stable-Baselines3's `predict`; its models, IQL, MPC and MPPI all satisfy it."""
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions (N, act_dim) for observations (N, obs_dim), and the recurrent state."""
+        ...

@@ -1,0 +1,95 @@
+"""Pictures of MuJoCo worlds without a screen: EGL where it is there, else OSMesa."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import weakref
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from robot_learn.errors import UserError
+
+PACKAGES = "libegl1 libegl-mesa0 libgl1-mesa-dri libosmesa6"
+
+
+def backend() -> str:
+    """The OpenGL back end to render with: MUJOCO_GL if set, else what this machine has."""
+    chosen = os.environ.get("MUJOCO_GL", "").lower()
+    if chosen in ("egl", "osmesa", "glfw"):
+        return chosen
+    if chosen:
+        raise UserError(f"MUJOCO_GL={chosen!r}: wanted egl, osmesa or glfw")
+    for name, library in (("egl", "EGL"), ("osmesa", "OSMesa")):
+        if ctypes.util.find_library(library):
+            return name
+    raise UserError(f"no OpenGL to render with; on Debian or Ubuntu: apt-get install {PACKAGES}")
+
+
+def _context(width: int, height: int) -> Any:
+    """A current OpenGL context; MuJoCo's own classes for each back end, picked at first use instead of at import."""
+    name = backend()
+    try:
+        if name == "egl":
+            from mujoco.egl import GLContext
+        elif name == "osmesa":
+            from mujoco.osmesa import GLContext
+        else:
+            from mujoco.glfw import GLContext
+        context = GLContext(width, height)
+        context.make_current()
+    except Exception as error:  # the back ends raise whatever their C libraries gave them
+        raise UserError(
+            f"rendering with {name} failed ({error}); on Debian or Ubuntu: apt-get install {PACKAGES}; "
+            "MUJOCO_GL=osmesa needs no graphics driver"
+        ) from error
+    return context
+
+
+class Renderer:
+    """Renders datas of one model (or of copies of it) at one size. Shadows and reflections are off: eight times faster."""
+
+    def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
+        self.width, self.height, self._model = width, height, model
+        self._context = _context(width, height)
+        # The offscreen buffer takes its size from the model when the OpenGL context is made.
+        model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+        model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+        self._gl = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._gl)
+        self._scene = mujoco.MjvScene(model, maxgeom=2000)
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            self._scene.flags[flag] = 0
+        self._option = mujoco.MjvOption()
+        # Freed at the latest when the interpreter ends, before the libraries that freeing needs are gone.
+        self._free = weakref.finalize(self, _free, self._gl, self._context)
+
+    def render(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> np.ndarray:
+        """A picture, (height, width, 3) uint8."""
+        self._context.make_current()
+        everything = mujoco.mjtCatBit.mjCAT_ALL.value
+        mujoco.mjv_updateScene(self._model, data, self._option, None, camera, everything, self._scene)
+        pixels = np.empty((self.height, self.width, 3), dtype=np.uint8)
+        viewport = mujoco.MjrRect(0, 0, self.width, self.height)
+        mujoco.mjr_render(viewport, self._scene, self._gl)
+        mujoco.mjr_readPixels(pixels, None, viewport, self._gl)
+        return pixels[::-1]  # OpenGL's first row is the lowest
+
+    def close(self) -> None:
+        self._free()
+
+
+def _free(gl: mujoco.MjrContext, context: Any) -> None:
+    gl.free()
+    context.free()
+
+
+def camera(lookat: tuple[float, float, float], distance: float, azimuth: float, elevation: float) -> mujoco.MjvCamera:
+    """A free camera; `lookat` and `distance` in m, angles in degrees."""
+    free = mujoco.MjvCamera()
+    free.type = mujoco.mjtCamera.mjCAMERA_FREE
+    free.lookat[:] = lookat
+    free.distance, free.azimuth, free.elevation = distance, azimuth, elevation
+    return free
