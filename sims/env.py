@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import gymnasium
@@ -78,14 +79,15 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     ) -> None:
         if isinstance(reward, str) and reward not in ("expert", "sparse"):
             raise UserError(f"reward {reward!r}: wanted 'expert', 'sparse', None or a reward function")
-        self.worlds, self.task, self.reward_fn = worlds, worlds.task, reward
+        task = worlds.task
+        self.worlds, self.reward = worlds, reward
+        self.task = task if max_episode_steps is None else replace(task, max_episode_steps=max_episode_steps)
         self.num_envs = worlds.num_worlds
         self.single_observation_space, self.single_action_space = worlds.observation_space, worlds.action_space
         self.observation_space = batch_space(worlds.observation_space, self.num_envs)
         self.action_space = batch_space(worlds.action_space, self.num_envs)
         mode = AutoresetMode.SAME_STEP if autoreset else AutoresetMode.DISABLED
         self.metadata = {"autoreset_mode": mode, "render_fps": round(1 / self.task.control_dt)}
-        self.max_episode_steps = max_episode_steps or self.task.max_episode_steps
         self._autoreset = autoreset
         self._rngs: list[np.random.Generator] | None = None
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
@@ -93,6 +95,11 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._values: Values = {}
         self._initial: Values = {}
         self._previous: Values = {}
+
+    @property
+    def reward_fn(self) -> RewardFn | None:
+        """The reward function, where the reward is one."""
+        return None if self.reward is None or isinstance(self.reward, str) else self.reward
 
     @property
     def scene(self) -> Scene:
@@ -133,7 +140,7 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._previous, self._values = self._values, self.worlds.read()
         observations = self.worlds.observe()
         success, terminated = self.worlds.success(), self.worlds.terminated()
-        truncated = (self._elapsed >= self.max_episode_steps) & ~terminated
+        truncated = (self._elapsed >= self.task.max_episode_steps) & ~terminated
         info: dict[str, Any] = {"success": success}
         reward, terms = self._reward(actions, success)
         if terms is not None:
@@ -150,14 +157,11 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _reward(
         self, actions: np.ndarray, success: np.ndarray
     ) -> tuple[np.ndarray, Mapping[str, np.ndarray] | None]:
-        if self.reward_fn is None:
-            return np.zeros(self.num_envs), None
-        if self.reward_fn == "sparse":
-            return success.astype(np.float64), None
-        if self.reward_fn == "expert":
+        if self.reward_fn is not None:
+            return self.reward_fn.evaluate(self.scene, actions)
+        if self.reward == "expert":
             return self.worlds.expert_reward(actions), None
-        assert not isinstance(self.reward_fn, str)
-        return self.reward_fn.evaluate(self.scene, actions)
+        return (success.astype(np.float64) if self.reward == "sparse" else np.zeros(self.num_envs)), None
 
     def _restart(self, indices: np.ndarray) -> np.ndarray:
         assert self._rngs is not None

@@ -31,7 +31,7 @@ _DERIVED = (
     Field("robot.gripper_opening", (), "m", "", "distance between the fingers, which close along y; 0.1 fully open"),
 )
 _ACTION = (
-    ActionComponent("hand_dx", -1.0, 1.0, "moves the hand's target along x (to the robot's side), 1 is 1 cm a step"),
+    ActionComponent("hand_dx", -1.0, 1.0, "moves the hand's target along x (to the robot's right), 1 is 1 cm a step"),
     ActionComponent("hand_dy", -1.0, 1.0, "moves the hand's target along y (away from the robot), 1 is 1 cm a step"),
     ActionComponent("hand_dz", -1.0, 1.0, "moves the hand's target along z (up), 1 is 1 cm a step"),
     ActionComponent("gripper", -1.0, 1.0, "1 closes the fingers with full force, -1 opens them"),
