@@ -120,13 +120,13 @@ class Scene:
     @property
     def initial(self) -> Scene:
         if self._initial is None:
-            raise AttributeError("this scene has no initial; read it from the scene of a running episode")
+            raise UserError("this scene has no initial: only the scene of a running episode has one")
         return self._initial
 
     @property
     def previous(self) -> Scene:
         if self._previous is None:
-            raise AttributeError("this scene has no previous; read it from the scene of a running episode")
+            raise UserError("this scene has no previous: only the scene of a running episode has one")
         return self._previous
 
     @property

@@ -1,0 +1,1 @@
+"""Where rewards come from: programs, language models, videos and preferences."""

@@ -1,0 +1,115 @@
+"""The command line: `robot-learn COMMAND ...`.
+
+A command is a flat dataclass, whose fields are its options and whose `run` does the work. Adding one is a class and one
+line in `COMMANDS`; nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from robot_learn.errors import UserError, nearest
+from robot_learn.registry import load
+
+COMMANDS = {
+    "run": "robot_learn.cli.train:RunTask",
+    "tasks": "robot_learn.cli.tasks:Tasks",
+    "reward write": "robot_learn.cli.reward:Write",
+    "reward check": "robot_learn.cli.reward:Check",
+    "reward show": "robot_learn.cli.reward:Show",
+    "reward record": "robot_learn.cli.reward:Record",
+    "train": "robot_learn.cli.train:Train",
+    "evaluate": "robot_learn.cli.train:Evaluate",
+    "bench": "robot_learn.cli.bench:Bench",
+}
+
+_INTRO = """\
+usage: robot-learn COMMAND [...]
+
+A robot learns from what people can give it. The main job, a sentence that becomes a policy:
+
+    robot-learn run metaworld/drawer-open
+
+"""
+_OUTRO = """
+robot-learn COMMAND --help explains a command. Wherever figures are reported, --json prints them for machines.
+--debug shows where an error was raised. Exit status: 0 done, 1 a fault of ours, 2 a mistake of yours, 130 interrupted.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        return _dispatch(words)
+    except UserError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"robot-learn: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        sys.stderr.write("robot-learn: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        return 0  # the reader of a pipe has seen enough
+    except Exception as error:
+        if debug:
+            raise
+        sys.stderr.write(f"robot-learn: a fault of ours: {type(error).__name__}: {error}\n")
+        sys.stderr.write("please report it with the output of the same command and --debug\n")
+        return 1
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_overview(COMMANDS))
+        return 0
+    if words == ["--version"]:
+        from robot_learn import __version__
+
+        sys.stdout.write(f"robot-learn {__version__}\n")
+        return 0
+    name = _command(words)
+    if name is None:
+        sys.stdout.write(_overview([known for known in COMMANDS if known.startswith(f"{words[0]} ")]))
+        return 0
+    return _run(name, words[len(name.split()) :])
+
+
+def _command(words: list[str]) -> str | None:
+    """The command that the first words name; None when they name a group of commands and ask for help."""
+    for length in (2, 1):
+        if " ".join(words[:length]) in COMMANDS:
+            return " ".join(words[:length])
+    inside = [known for known in COMMANDS if known.startswith(f"{words[0]} ")]
+    if inside and (len(words) == 1 or words[1] in ("-h", "--help")):
+        return None
+    came = " ".join(words[: 2 if inside else 1])
+    close = nearest(came, COMMANDS) or nearest(words[0], COMMANDS)
+    hint = f"did you mean {close!r}? " if close else ""
+    raise UserError(f"no command {came!r}; {hint}commands: {', '.join(COMMANDS)}")
+
+
+def _run(name: str, words: list[str]) -> int:
+    import tyro
+
+    kind = load(COMMANDS, name, kind="command")
+    try:
+        command = tyro.cli(kind, args=words, prog=f"robot-learn {name}", config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as stop:  # tyro has printed the help, or what is wrong with the options
+        return int(stop.code or 0)
+    return int(command.run() or 0)
+
+
+def _overview(names: Sequence[str] | dict[str, str]) -> str:
+    width = max(len(name) for name in names) + 4
+    lines = []
+    for name in names:
+        first = (load(COMMANDS, name, kind="command").__doc__ or "").strip().splitlines()[0]
+        lines.append(f"    {name:<{width}}{first}")
+    return _INTRO + "\n".join(lines) + "\n" + _OUTRO

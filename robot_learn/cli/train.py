@@ -1,0 +1,187 @@
+"""`robot-learn run`, `train` and `evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from robot_learn.cli.output import TaskName, put, put_json, say
+from robot_learn.errors import UserError
+
+if TYPE_CHECKING:
+    from robot_learn.evaluation import Evaluation
+    from robot_learn.runs import Run
+    from robot_learn.train_config import TrainConfig
+
+OptionalTask = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[TASK]")]
+
+
+@dataclass(frozen=True)
+class RunTask:
+    """The main job: a sentence becomes a reward, the reward a policy, the policy a measured result with a report."""
+
+    task: TaskName
+    """A task; `robot-learn tasks` lists them."""
+    model: str = "recordings"
+    """Who writes the reward: recordings[:FOLDER], openai:MODEL, anthropic:MODEL, mailbox:FOLDER."""
+    sample: int = 0
+    """Which of several replies to the same prompt."""
+    steps: int | None = None
+    """Training steps of all worlds together."""
+    num_envs: int | None = None
+    """Worlds trained in at once."""
+    seed: int = 0
+    """Of the training; evaluation has seeds of its own."""
+    episodes: int = 50
+    """Evaluation episodes."""
+    out: Path = Path("runs")
+    """Where run folders are made."""
+    video: bool = True
+    """Film the first episodes of the evaluation (--no-video)."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def run(self) -> int:
+        import sims
+        from robot_learn import loops
+        from robot_learn.train_config import preset
+
+        task = sims.task(self.task)
+        config = preset("ppo", **_given(total_steps=self.steps, num_envs=self.num_envs), seed=self.seed)
+        say(f"sentence  {task.instruction}")
+        written = loops.write_program(task, model=self.model, sample=self.sample)
+        program, final = written.program, written.replies[-1]
+        say(f"reward    {', '.join(program.term_names)}  (written by {final.model}, {final.date[:10]})")
+        run = loops.begin(task, written, config, self.out)
+        run.write_json("config.json", run.config | {"model": self.model, "sample": self.sample})
+        say(f"run       {run.path}")
+        return _train_and_measure(run, config, False, self.episodes, self.video, self.json)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy on a task under a reward, or go on with a run that was interrupted."""
+
+    task: OptionalTask = None
+    """A task; not needed with --resume."""
+    reward: str | None = None
+    """A program's file, `expert` (the simulator's own reward) or `sparse` (1 at success)."""
+    resume: Path | None = None
+    """The folder of a run to go on with."""
+    algorithm: Literal["ppo", "sac"] | None = None
+    """PPO (the default) or SAC."""
+    steps: int | None = None
+    """Training steps of all worlds together."""
+    num_envs: int | None = None
+    """Worlds trained in at once."""
+    seed: int | None = None
+    """Of the training (0); evaluation has seeds of its own."""
+    stop_at_success: float | None = None
+    """End early at this success rate over the last 200 training episodes."""
+    episodes: int = 50
+    """Evaluation episodes; 0 leaves the evaluation out."""
+    out: Path = Path("runs")
+    """Where run folders are made."""
+    video: bool = True
+    """Film the first episodes of the evaluation (--no-video)."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def run(self) -> int:
+        run, config = self._resumed() if self.resume else self._begun()
+        say(f"run       {run.path}")
+        return _train_and_measure(run, config, self.resume is not None, self.episodes, self.video, self.json)
+
+    def _begun(self) -> tuple[Run, TrainConfig]:
+        import sims
+        from robot_learn import loops
+        from robot_learn.train_config import preset
+
+        if self.task is None or self.reward is None:
+            raise UserError("train wants a TASK and --reward FILE|expert|sparse, or --resume RUN")
+        changes = _given(
+            total_steps=self.steps, num_envs=self.num_envs, seed=self.seed, stop_at_success=self.stop_at_success
+        )
+        config = preset(self.algorithm or "ppo", **changes)
+        return loops.begin(sims.task(self.task), self.reward, config, self.out), config
+
+    def _resumed(self) -> tuple[Run, TrainConfig]:
+        from robot_learn import loops
+        from robot_learn.runs import Run
+
+        assert self.resume is not None
+        run = Run.open(self.resume)
+        if self.task not in (None, run.config["task"]):
+            raise UserError(f"run {run.path} is of {run.config['task']}, not of {self.task}")
+        if self.reward is not None:
+            raise UserError(f"run {run.path} keeps the reward that it was begun with: leave --reward out")
+        changes: dict[str, Any] = {
+            "algorithm": self.algorithm,
+            "total_steps": self.steps,
+            "num_envs": self.num_envs,
+            "seed": self.seed,
+            "stop_at_success": self.stop_at_success,
+        }
+        return run, loops.train_config(run, **changes)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a run's policy on seeds that training never saw, and write its video and report anew."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The folder of a run."""
+    episodes: int = 50
+    """Evaluation episodes."""
+    video: bool = True
+    """Film the first episodes (--no-video)."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def run(self) -> int:
+        from robot_learn import loops
+        from robot_learn.runs import Run
+
+        run = Run.open(self.folder)
+        _show(run, loops.evaluate_run(run, episodes=self.episodes, video=self.video), self.json)
+        return 0
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _train_and_measure(run: Run, config: TrainConfig, resume: bool, episodes: int, video: bool, as_json: bool) -> int:
+    from robot_learn import loops
+
+    result = loops.train_run(run, config, resume=resume)
+    if result.interrupted:
+        say(f"interrupted at {result.steps:,} steps; go on with: robot-learn train --resume {run.path}")
+        return 130
+    say(f"trained   {result.steps:,} steps in {result.seconds:.0f} s")
+    if episodes:
+        _show(run, loops.evaluate_run(run, episodes=episodes, video=video), as_json)
+    elif as_json:
+        put_json({"run": str(run.path), **asdict(result)})
+    return 0
+
+
+def _show(run: Run, evaluation: Evaluation, as_json: bool) -> None:
+    from robot_learn.runs import EVALUATION, REPORT, VIDEO
+
+    if as_json:
+        put_json({"run": str(run.path), **evaluation.to_json()})
+        return
+    low, high = evaluation.success_interval
+    put(
+        f"success   {evaluation.success_rate:.0%} of {len(evaluation.episodes)} held-out episodes "
+        f"(95 % interval {low:.0%} to {high:.0%}); {evaluation.success_at_end_rate:.0%} hold it to the end"
+    )
+    if run.read_json(EVALUATION).get("no_video"):
+        put(f"video     none: {run.read_json(EVALUATION)['no_video']}")
+    else:
+        put(f"video     {run.file(VIDEO)}")
+    put(f"report    {run.file(REPORT)}")

@@ -1,0 +1,172 @@
+"""The loops that join everything: a sentence becomes a program, a program a policy, a policy a measured result."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sims
+from rewards.language import WrittenReward, write_reward
+from rewards.models import connect
+from rewards.program import Program, check, language_reference
+from robot_learn import runs
+from robot_learn.errors import UserError
+from robot_learn.evaluation import Evaluation, evaluate
+from robot_learn.policy import load_policy
+from robot_learn.progress import Progress, progress_display
+from robot_learn.report import gather, write_report
+from robot_learn.runs import Run
+from robot_learn.train_config import TrainConfig
+from robot_learn.training import TrainResult, train
+from robot_learn.types import Task
+from robot_learn.video import episode_frames, frame_timing, write_video
+
+BUILT_IN = ("expert", "sparse")  # rewards that the simulator computes itself
+EVALUATION_WORLDS = 50
+FILMED_EPISODES = (0, 1, 2)  # the first ones, however they went
+VIDEO_SIZE = (480, 360)
+
+
+def write_program(
+    task: Task,
+    *,
+    model: str = "recordings",
+    sample: int = 0,
+    max_repairs: int = 3,
+    temperature: float | None = None,
+    record: Path | None = None,
+    transcripts: Path | None = None,
+) -> WrittenReward[Program]:
+    """Have a language model write the reward program of a task from its instruction and its schema alone.
+
+    Raises:
+        UserError: the model cannot be asked, or no reply passed the check.
+    """
+    return write_reward(
+        task,
+        connect(model, record=record),
+        reference=language_reference(),
+        check=lambda text: check(text, task),
+        max_repairs=max_repairs,
+        sample=sample,
+        temperature=temperature,
+        folder=transcripts,
+    )
+
+
+def read_program(path: Path, task: Task) -> Program:
+    """The checked program of a file.
+
+    Raises:
+        UserError: there is no such file, or it is no program for this task.
+    """
+    try:
+        return check(path.read_text(encoding="utf-8"), task)
+    except FileNotFoundError:
+        listed = ", ".join(BUILT_IN)
+        raise UserError(f"reward {str(path)!r}: there is no such file; wanted a program file, or one of {listed}") from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise UserError(f"reward {str(path)!r} is no text file: {error}") from error
+
+
+def begin(task: Task, reward: str | WrittenReward[Program], config: TrainConfig, out: Path) -> Run:
+    """A run folder for a training, with its reward in it: a written one, a program's file, "expert" or "sparse"."""
+    if isinstance(reward, str):
+        program = None if reward in BUILT_IN else read_program(Path(reward), task)
+        kind = reward if program is None else "program"
+    else:
+        program, kind = reward.program, "program"
+    run = Run.create(out, task=task.name, seed=config.seed, config={"reward": kind, "train": asdict(config)})
+    if not isinstance(reward, str):
+        reward.save(run.path)
+    elif program is not None:
+        run.write_text(runs.REWARD, program.text)
+    return run
+
+
+def train_config(run: Run, **changes: Any) -> TrainConfig:
+    """The settings that a run was begun with, with changes where they are not None."""
+    stored = dict(run.config.get("train", {})) | {name: value for name, value in changes.items() if value is not None}
+    if "hidden" in stored:
+        stored["hidden"] = tuple(stored["hidden"])
+    try:
+        return TrainConfig(**stored)
+    except TypeError as error:
+        raise UserError(f"{run.file(runs.CONFIG)}: settings of another version: {error}") from error
+
+
+def environment(run: Run, num_envs: int) -> sims.BatchEnv:
+    """The run's task under the run's reward."""
+    kind, task = run.config.get("reward"), sims.task(run.config["task"])
+    if kind in BUILT_IN:
+        return sims.make(task.name, num_envs, reward=kind)
+    return sims.make(task.name, num_envs, reward=check(run.read_text(runs.REWARD), task).compile("numpy"))
+
+
+def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> TrainResult:
+    """Train a run's policy, with progress on the standard error unless `quiet`."""
+    env = environment(run, config.num_envs)
+    display: AbstractContextManager[Callable[[Progress], None] | None]
+    display = nullcontext() if quiet else progress_display()
+    try:
+        with display as show:
+            return train(env, run, config, resume=resume, on_progress=show)
+    finally:
+        env.close()
+
+
+def evaluate_run(run: Run, *, episodes: int = 50, video: bool = True) -> Evaluation:
+    """Measure a run's policy on seeds that training never saw, and write evaluation, video and report.
+
+    A machine that cannot render loses only the video; the reason is in the run's evaluation.
+    """
+    task = sims.task(run.config["task"])
+    env = environment(run, min(EVALUATION_WORLDS, episodes))
+    stride, fps = frame_timing(task.control_dt)
+    filmed: tuple[int, ...] = FILMED_EPISODES if video else ()
+    no_video = None if video else "not asked for"
+    try:
+        if filmed:
+            try:
+                env.reset(seed=0)
+                env.render_world(0, *VIDEO_SIZE)
+            except UserError as error:
+                filmed, no_video = (), str(error)
+        evaluation, traces = evaluate(
+            env,
+            load_policy(run),
+            episodes=episodes,
+            trace=FILMED_EPISODES[:1],
+            video=filmed,
+            frame_stride=stride,
+            frame_size=VIDEO_SIZE,
+        )
+    finally:
+        env.close()
+    run.write_json(runs.EVALUATION, evaluation.to_json() | {"no_video": no_video})
+    run.write_json(runs.TRACE, traces[0].to_json(task.control_dt))
+    if filmed:
+        frames = [frame for number in sorted(traces) for frame in episode_frames(traces[number], fps)]
+        write_video(run.file(runs.VIDEO), frames, fps)
+    write_report(run, gather(run, instruction=task.instruction, command=command_of(run)))
+    return evaluation
+
+
+def command_of(run: Run) -> str:
+    """The command line that repeats a run."""
+    stored = run.config
+    words = ["robot-learn"]
+    if "model" in stored:
+        words += ["run", stored["task"], "--model", stored["model"], "--sample", str(stored["sample"])]
+    else:
+        reward = stored.get("reward", "program")
+        words += ["train", stored["task"], "--reward", reward if reward in BUILT_IN else str(run.file(runs.REWARD))]
+    defaults, settings = asdict(TrainConfig()), stored.get("train", {})
+    for name in ("algorithm", "total_steps", "num_envs", "seed"):
+        if name in settings and settings[name] != defaults[name]:
+            words += [f"--{name.replace('_', '-').removeprefix('total-')}", str(settings[name])]
+    return shlex.join(words)

@@ -1,0 +1,172 @@
+"""The command line: what it prints, what it returns, and that a user's mistake is one clear message."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import sims
+from robot_learn.cli import COMMANDS, main
+from robot_learn.errors import UserError
+from robot_learn.registry import load
+
+PROGRAM = 'def reward(scene, action):\n    return {"open": scene.drawer.opening}\n'
+
+
+def run(*words: str) -> int:
+    return main(list(words))
+
+
+def test_overview_lists_every_command_with_its_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    shown = capsys.readouterr().out
+    for name in COMMANDS:
+        first = load(COMMANDS, name, kind="command").__doc__.strip().splitlines()[0]
+        assert f"{name} " in shown
+        assert first in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_and_each_of_its_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import dataclasses
+
+    assert run(*name.split(), "--help") == 0
+    shown = capsys.readouterr().out
+    kind = load(COMMANDS, name, kind="command")
+    assert kind.__doc__.strip().split()[0] in shown
+    for field in dataclasses.fields(kind):
+        assert field.name.replace("_", "-") in shown or "TASK" in shown or "[" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["taks"], "did you mean 'tasks'"),
+        (["reward", "wrte", "x"], "did you mean 'reward write'"),
+        (["tasks", "metaworld/drawer-opn"], "did you mean 'metaworld/drawer-open'"),
+        (["tasks", "drawer-open"], "did you mean 'metaworld/drawer-open'"),
+        (["run", "metaworld/drawer"], "no task named 'metaworld/drawer'"),
+        (["train", "metaworld/drawer-open"], "train wants a TASK and --reward"),
+        (["train", "metaworld/drawer-open", "--reward", "experts"], "there is no such file"),
+        (["train", "--resume", "nowhere"], "does not exist"),
+        (["evaluate", "nowhere"], "nowhere is not a run folder"),
+        (["bench", "simm"], "did you mean 'sim'"),
+        (["reward", "write", "metaworld/drawer-open", "--model", "opnai:x"], "did you mean 'openai'"),
+    ],
+)
+def test_a_mistake_is_one_message_and_status_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("words", [["run"], ["train", "--stepps", "3"], ["evaluate", "x", "--episodes", "many"]])
+def test_wrong_options_are_status_2_and_say_where_help_is(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*words) == 2
+    captured = capsys.readouterr()
+    assert "--help" in captured.err + captured.out
+    assert "Traceback" not in captured.err
+
+
+def test_debug_gives_the_traceback() -> None:
+    with pytest.raises(UserError, match="no task named"):
+        run("tasks", "nonsense", "--debug")
+
+
+def test_a_fault_of_ours_is_status_1_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr(sims, "task", broken)
+    assert run("tasks", "metaworld/drawer-open") == 1
+    shown = capsys.readouterr().err
+    assert "surprise" in shown
+    assert "--debug" in shown
+    assert "Traceback" not in shown
+
+
+def test_tasks_lists_the_whole_registry_with_instructions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("tasks", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in listed] == list(sims.TASKS)
+    assert all(row["instruction"].endswith(".") for row in listed)
+
+
+def test_a_task_is_shown_with_every_field_of_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("tasks", "metaworld/hammer") == 0
+    shown = capsys.readouterr().out
+    for field in sims.task("metaworld/hammer").schema:
+        assert field.name.partition(".")[2] in shown
+        assert field.meaning in shown
+
+
+def test_reward_check_reports_terms_and_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "reward.py"
+    path.write_text(PROGRAM)
+    assert run("reward", "check", str(path), "--task", "metaworld/drawer-open", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["terms"] == {"open": "m"}
+    assert shown["reads"] == ["drawer.opening"]
+
+
+def test_reward_check_points_at_the_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "reward.py"
+    path.write_text(PROGRAM.replace("opening", "openning"))
+    assert run("reward", "check", str(path), "--task", "metaworld/drawer-open") == 2
+    shown = capsys.readouterr().err
+    assert "line 2, column" in shown
+    assert "did you mean scene.drawer.opening" in shown
+
+
+def test_prompt_shows_the_scene_and_no_measure_of_success(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("reward", "show", "metaworld/drawer-open", "--prompt") == 0
+    shown = capsys.readouterr().out
+    assert "Open a drawer by its handle." in shown
+    assert "handle_position" in shown
+    assert "0.03" not in shown.partition("# Task")[2]  # upstream's threshold of success
+
+
+def test_mailbox_round_trip_writes_a_reward_and_then_a_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box, out, kept = tmp_path / "box", tmp_path / "out", tmp_path / "kept"
+    words = ["reward", "write", "metaworld/drawer-open", "--model", f"mailbox:{box}", "--out", str(out)]
+    assert run(*words) == 2
+    assert "put its whole reply" in capsys.readouterr().err
+    (place,) = box.iterdir()
+    (place / "reply.txt").write_text(f"Pull it.\n```python\n{PROGRAM}```\n")
+    assert run(*words) == 0
+    assert (out / "reward.py").read_text() == PROGRAM
+    assert run("reward", "record", str(box), "--model", "model-x", "--out", str(kept)) == 0
+    capsys.readouterr()
+    assert run("reward", "write", "metaworld/drawer-open", "--model", f"recordings:{kept}", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["provenance"]["model"] == "model-x"
+
+
+def test_train_then_evaluate_then_resume_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "reward.py"
+    program.write_text(PROGRAM)
+    small = ["--num-envs", "8", "--steps", "1600", "--episodes", "4", "--no-video", "--json"]
+    words = ["train", "metaworld/drawer-open", "--reward", str(program), "--out", str(tmp_path / "runs"), *small]
+    assert run(*words) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["num_episodes"] == 4
+    folder = Path(first["run"])
+    assert {"config.json", "versions.json", "reward.py", "progress.csv", "evaluation.json", "report.html"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert run("evaluate", str(folder), "--episodes", "4", "--no-video", "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["episodes"] == first["episodes"]
+    assert run("train", "--resume", str(folder), "--steps", "3200", "--episodes", "0", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 3200
+    assert run("train", "--resume", str(folder), "--seed", "1") == 2
+    assert "seed was 0, now 1" in capsys.readouterr().err
