@@ -13,20 +13,19 @@ from robot_learn.registry import load
 from robot_learn.types import Task
 
 if TYPE_CHECKING:
-    from sims.env import BatchEnv, Reward, SingleEnv
+    from sims.env import BatchEnv as BatchEnv
+    from sims.env import Reward, SingleEnv
 
 FAMILIES = {"mujoco": "sims.locomotion", "metaworld": "sims.metaworld"}
-_NAMES = {
-    "mujoco": ("hopper", "ant"),
-    "metaworld": (
-        "assembly basketball bin-picking box-close button-press button-press-topdown button-press-topdown-wall "
-        "button-press-wall coffee-button coffee-pull coffee-push dial-turn disassemble door-close door-lock door-open "
-        "door-unlock drawer-close drawer-open faucet-close faucet-open hammer hand-insert handle-press "
-        "handle-press-side handle-pull handle-pull-side lever-pull peg-insert-side peg-unplug-side pick-out-of-hole "
-        "pick-place pick-place-wall plate-slide plate-slide-back plate-slide-back-side plate-slide-side push push-back "
-        "push-wall reach reach-wall shelf-place soccer stick-pull stick-push sweep sweep-into window-close window-open"
-    ).split(),
-}
+_METAWORLD = (
+    "assembly basketball bin-picking box-close button-press button-press-topdown button-press-topdown-wall "
+    "button-press-wall coffee-button coffee-pull coffee-push dial-turn disassemble door-close door-lock door-open "
+    "door-unlock drawer-close drawer-open faucet-close faucet-open hammer hand-insert handle-press "
+    "handle-press-side handle-pull handle-pull-side lever-pull peg-insert-side peg-unplug-side pick-out-of-hole "
+    "pick-place pick-place-wall plate-slide plate-slide-back plate-slide-back-side plate-slide-side push push-back "
+    "push-wall reach reach-wall shelf-place soccer stick-pull stick-push sweep sweep-into window-close window-open"
+)
+_NAMES = {"mujoco": ["hopper", "ant"], "metaworld": _METAWORLD.split()}
 TASKS = tuple(f"{family}/{name}" for family, names in _NAMES.items() for name in names)
 
 

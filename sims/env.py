@@ -69,7 +69,7 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """N worlds in one process.
 
     `step` resets a finished world in the same step (Gymnasium's SAME_STEP mode); its last observation is in
-    `info["final_obs"]` where `info["_final_obs"]`. With `autoreset=False` finished worlds must be `reset` by the caller.
+    `info["final_obs"]` where `info["_final_obs"]`. With `autoreset=False` the caller must `reset` after an end.
     `info["success"]` (N,) is measured after the step, before a reset; `info["reward_terms"]` holds the reward's terms.
     Actions out of bounds are passed on as they are; what a simulator does with them is its own rule.
     """
@@ -154,9 +154,7 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 self._finished |= done
         return observations, reward, terminated, truncated, info
 
-    def _reward(
-        self, actions: np.ndarray, success: np.ndarray
-    ) -> tuple[np.ndarray, Mapping[str, np.ndarray] | None]:
+    def _reward(self, actions: np.ndarray, success: np.ndarray) -> tuple[np.ndarray, Mapping[str, np.ndarray] | None]:
         if self.reward_fn is not None:
             return self.reward_fn.evaluate(self.scene, actions)
         if self.reward == "expert":
@@ -226,7 +224,7 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """One world as a plain Gymnasium environment, over a batch of one."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012, as Gymnasium has it
 
     def __init__(self, batch: BatchEnv, *, render_mode: str | None = None) -> None:
         if batch.num_envs != 1 or batch.metadata["autoreset_mode"] != AutoresetMode.DISABLED:
@@ -249,7 +247,7 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             info["reward_terms"] = {name: float(term[0]) for name, term in batched["reward_terms"].items()}
         return observations[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         return self.batch.render_world(0) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:

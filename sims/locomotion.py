@@ -20,7 +20,7 @@ from robot_learn.errors import unknown
 from robot_learn.scene import Field, Schema
 from robot_learn.types import ActionComponent, Task
 from sims.env import Values
-from sims.mujoco_worlds import MujocoWorlds
+from sims.mujoco_worlds import MujocoWorlds, thread_count
 from sims.rendering import Renderer, camera
 
 HOPPER_DISTANCE = 5.0  # [m] forward, upright, within 8 s: an average of 0.63 m/s
@@ -61,9 +61,9 @@ def _ant_observation(worlds: MujocoWorlds) -> np.ndarray:
 
 
 def _hopper_scene(qpos: np.ndarray, qvel: np.ndarray) -> Values:
-    names = ("torso.x", "torso.height", "torso.pitch", "thigh.angle", "leg.angle", "foot.angle")
-    rates = ("torso.x_velocity", "torso.z_velocity", "torso.pitch_velocity")
-    rates += ("thigh.angular_velocity", "leg.angular_velocity", "foot.angular_velocity")
+    names = ["torso.x", "torso.height", "torso.pitch", "thigh.angle", "leg.angle", "foot.angle"]
+    rates = ["torso.x_velocity", "torso.z_velocity", "torso.pitch_velocity"]
+    rates += [f"{joint}.angular_velocity" for joint in ("thigh", "leg", "foot")]
     return {name: qpos[:, i] for i, name in enumerate(names)} | {name: qvel[:, i] for i, name in enumerate(rates)}
 
 
@@ -72,7 +72,8 @@ def _hopper_scene(qpos: np.ndarray, qvel: np.ndarray) -> Values:
 def _ant_scene(qpos: np.ndarray, qvel: np.ndarray) -> Values:
     return {
         "torso.position": qpos[:, 0:3],
-        "torso.quaternion": qpos[:, 3:7],
+        # A reset's noise leaves it unnormalised in qpos, as upstream observes it; MuJoCo simulates the unit one.
+        "torso.quaternion": qpos[:, 3:7] / np.linalg.norm(qpos[:, 3:7], axis=1, keepdims=True),
         "torso.velocity": qvel[:, 0:3],
         "torso.angular_velocity": qvel[:, 3:6],
         "legs.hip_angles": qpos[:, 7::2],
@@ -85,21 +86,21 @@ def _ant_scene(qpos: np.ndarray, qvel: np.ndarray) -> Values:
 def _hopper_healthy(qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
     rest = np.concatenate([qpos[:, 2:], qvel], axis=1)
     in_range = np.all((rest > -100) & (rest < 100), axis=1)
-    return in_range & (qpos[:, 1] > 0.7) & (np.abs(qpos[:, 2]) < 0.2)
+    return np.asarray(in_range & (qpos[:, 1] > 0.7) & (np.abs(qpos[:, 2]) < 0.2))
 
 
 def _ant_healthy(qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
     finite = np.isfinite(qpos).all(axis=1) & np.isfinite(qvel).all(axis=1)
-    return finite & (qpos[:, 2] >= 0.2) & (qpos[:, 2] <= 1.0)
+    return np.asarray(finite & (qpos[:, 2] >= 0.2) & (qpos[:, 2] <= 1.0))
 
 
 def _hopper_costs(worlds: MujocoWorlds, actions: np.ndarray) -> np.ndarray:
-    return 1e-3 * np.sum(np.square(actions), axis=1)
+    return np.asarray(1e-3 * np.sum(np.square(actions), axis=1))
 
 
 def _ant_costs(worlds: MujocoWorlds, actions: np.ndarray) -> np.ndarray:
     contact = np.clip(worlds.gather("cfrc_ext"), -1.0, 1.0)
-    return 0.5 * np.sum(np.square(actions), axis=1) + 5e-4 * np.sum(np.square(contact), axis=(1, 2))
+    return np.asarray(0.5 * np.sum(np.square(actions), axis=1) + 5e-4 * np.sum(np.square(contact), axis=(1, 2)))
 
 
 def _hopper_x(worlds: MujocoWorlds) -> np.ndarray:
@@ -159,7 +160,7 @@ ANT = Body(
         instruction="Make the four-legged robot run forward, along +x, without falling.",
         schema=Schema(
             (
-                Field("torso.position", (3,), "m", "world", "centre of the torso; z is 0.75 when dropped, about 0.55 standing"),
+                Field("torso.position", (3,), "m", "world", "centre of the torso; z: 0.75 when dropped, 0.55 standing"),
                 Field("torso.quaternion", (4,), "1", "world", "orientation of the torso (w, x, y, z)"),
                 Field("torso.velocity", (3,), "m/s", "world", "velocity of the torso; the first number is forward"),
                 Field("torso.angular_velocity", (3,), "rad/s", "torso", "angular velocity of the torso"),
@@ -197,7 +198,7 @@ BODIES = {body.task.name.partition("/")[2]: body for body in (HOPPER, ANT)}
 
 
 class LocomotionWorlds:
-    """Worlds of one body; see `sims.env.Worlds`. All share one model, since nothing in it changes."""
+    """Worlds of one body; see `sims.env.Worlds`. All threads share one model, since nothing in it changes."""
 
     def __init__(self, body: Body, num_worlds: int, *, threads: int | None = None) -> None:
         upstream = body.upstream()
@@ -205,7 +206,8 @@ class LocomotionWorlds:
         self.num_worlds = num_worlds
         self.observation_space: gymnasium.spaces.Box = upstream.observation_space
         self.action_space: gymnasium.spaces.Box = upstream.action_space
-        self._engine = MujocoWorlds([upstream.model] * num_worlds, threads=threads)
+        models = [upstream.model] * thread_count(num_worlds, threads)
+        self._engine = MujocoWorlds(models, num_worlds, kept=("qpos", "qvel", "xpos", "cfrc_ext"))
         self._init_qpos = upstream.init_qpos.copy()
         self._start_x = np.zeros(num_worlds)
         self._x = np.zeros(num_worlds)
@@ -214,28 +216,30 @@ class LocomotionWorlds:
         upstream.close()
 
     def reset(self, indices: Sequence[int], rngs: Sequence[np.random.Generator]) -> None:
-        for index, rng in zip(indices, rngs, strict=True):
-            model, data = self._engine.models[index], self._engine.datas[index]
+        rng_of = dict(zip(indices, rngs, strict=True))
+
+        def start(seat: int, index: int) -> None:
+            model, data = self._engine.models[seat], self._engine.datas[seat]
             mujoco.mj_resetData(model, data)
-            position_noise, velocity_noise = self._body.reset_noise(rng, model.nq, model.nv)
+            position_noise, velocity_noise = self._body.reset_noise(rng_of[index], model.nq, model.nv)
             data.qpos[:] = self._init_qpos + position_noise
             data.qvel[:] = velocity_noise
             mujoco.mj_forward(model, data)
             self._start_x[index] = data.qpos[0]
-        self._x[list(indices)] = self._body.x(self._engine)[list(indices)]
+
+        chosen = list(indices)
+        self._engine.run(start, chosen)
+        self._x[chosen] = self._body.x(self._engine)[chosen]
 
     def step(self, actions: np.ndarray) -> None:
-        controls, frame_skip = self._engine.views("ctrl"), self._body.frame_skip
-
-        def advance(chunk: Sequence[int]) -> None:
-            for index in chunk:
-                model, data = self._engine.models[index], self._engine.datas[index]
-                controls[index][:] = actions[index]
-                mujoco.mj_step(model, data, frame_skip)
-                mujoco.mj_rnePostConstraint(model, data)  # contact forces, which Ant observes
+        def advance(seat: int, index: int) -> None:
+            model, data = self._engine.models[seat], self._engine.datas[seat]
+            data.ctrl[:] = actions[index]
+            mujoco.mj_step(model, data, self._body.frame_skip)
+            mujoco.mj_rnePostConstraint(model, data)  # contact forces, which Ant observes
 
         self._engine.run(advance)
-        self._last_x, self._x = self._x, self._body.x(self._engine)
+        self._last_x, self._x = self._x, self._body.x(self._engine).copy()
 
     def observe(self) -> np.ndarray:
         return self._body.observe(self._engine)
@@ -254,16 +258,14 @@ class LocomotionWorlds:
 
     def expert_reward(self, actions: np.ndarray) -> np.ndarray:
         velocity = (self._x - self._last_x) / self.task.control_dt
-        return velocity + self._healthy() - self._body.costs(self._engine, actions)
+        return np.asarray(velocity + self._healthy() - self._body.costs(self._engine, actions))
 
     def snapshot(self, index: int) -> Any:
-        contact = self._engine.datas[index].cfrc_ext.copy()
-        return self._engine.get_state(index), contact, [float(kept[index]) for kept in self._remembered()]
+        return self._engine.snapshot(index), [float(kept[index]) for kept in self._remembered()]
 
     def restore(self, index: int, snapshot: Any) -> None:
-        state, contact, remembered = snapshot
-        self._engine.set_state(index, state)
-        self._engine.datas[index].cfrc_ext[:] = contact
+        world, remembered = snapshot
+        self._engine.restore(index, world)
         for kept, value in zip(self._remembered(), remembered, strict=True):
             kept[index] = value
 
@@ -271,12 +273,12 @@ class LocomotionWorlds:
         return self._start_x, self._x, self._last_x
 
     def render(self, index: int, width: int, height: int) -> np.ndarray:
-        data = self._engine.datas[index]
         if (width, height) not in self._renderers:
-            self._renderers[width, height] = Renderer(self._engine.models[index], width, height)
-        mujoco.mj_kinematics(self._engine.models[index], data)
-        view = camera((float(data.qpos[0]), float(data.qpos[1]) if data.qpos.size > 10 else 0.0, 0.8), 4.0, 90, -15)
-        return self._renderers[width, height].render(data, view)
+            self._renderers[width, height] = Renderer(self._engine.models[0], width, height)
+        with self._engine.visit(index) as (_, data):
+            y = float(data.qpos[1]) if data.qpos.size > 10 else 0.0
+            view = camera((float(data.qpos[0]), y, 0.8), 4.0, 90, -15)
+            return self._renderers[width, height].render(data, view)
 
     def close(self) -> None:
         for renderer in self._renderers.values():

@@ -1,83 +1,119 @@
-"""N MuJoCo worlds in one process, each with a model and data of its own, stepped by threads.
+"""N MuJoCo worlds in one process, stepped by threads, with one model and one data a thread.
 
-MuJoCo releases the interpreter lock while it steps, so plain threads fill all cores. Each world keeps its own `MjData`:
-solver warm starts, contacts and external forces carry over from step to step exactly as in a single environment, which
-`mujoco.rollout` (which starts every call from a bare state) cannot do, at the same speed.
+MuJoCo releases the interpreter lock while it steps, so plain threads fill all cores. A world is only its full
+integration state (solver warm start included, so that it goes on exactly as a single environment does), the places of
+its bodies and what was read after its last step; it is loaded into its thread's model and data, stepped there, and taken
+out again. So the caches hold one model instead of N of them, each of 20 MB in Meta-World.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import contextmanager
 
 import mujoco
 import numpy as np
 
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)  # everything that the next step depends on, warm start included
 
+Work = Callable[[int, int], None]  # (seat, index): act on the seat's model and data, where world `index` is loaded
+Arrays = dict[str, np.ndarray]
+
+
+def thread_count(num_worlds: int, threads: int | None) -> int:
+    """How many threads to use: those asked for, else one a core; no more than there are worlds."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(threads or cores, num_worlds))
+
 
 class MujocoWorlds:
-    """The engine under a batch: models, datas, threads, and reads of one array of all worlds at once."""
+    """The engine under a batch: seats (a model and a data a thread), worlds as rows of arrays, reads of all at once.
 
-    def __init__(self, models: Sequence[mujoco.MjModel], *, threads: int | None = None) -> None:
-        self.models = list(models)
+    Args:
+        models: alike, one a thread; they are written to where worlds differ in `placed`.
+        num_worlds: N.
+        kept: arrays of `MjData` to read of every world after every piece of work, e.g. "xpos".
+        placed: arrays of `MjModel` that differ from world to world, e.g. "body_pos".
+    """
+
+    def __init__(
+        self, models: Sequence[mujoco.MjModel], num_worlds: int, *, kept: Sequence[str], placed: Sequence[str] = ()
+    ) -> None:
+        self.models, self.num_worlds = list(models), num_worlds
         self.datas = [mujoco.MjData(model) for model in self.models]
-        self.num_worlds = len(self.models)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-        self.threads = max(1, min(threads or cores, self.num_worlds))
-        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
-        self._chunks = [list(map(int, chunk)) for chunk in np.array_split(np.arange(self.num_worlds), self.threads)]
-        self._views: dict[str, list[np.ndarray]] = {}
+        self._pool = ThreadPoolExecutor(len(self.models)) if len(self.models) > 1 else None
+        self._read = [[(name, getattr(data, name)) for name in kept] for data in self.datas]
+        self._place = [[(name, getattr(model, name)) for name in placed] for model in self.models]
+        # Rows are replaced, never written: whoever has read a kept array may keep it.
+        self._kept: Arrays = {name: np.tile(value, (num_worlds,) + (1,) * value.ndim) for name, value in self._read[0]}
+        self._placed: Arrays = {name: np.tile(value, (num_worlds, 1, 1)) for name, value in self._place[0]}
+        self._states = np.tile(self._state(0), (num_worlds, 1))
 
-    def run(self, work: Callable[[Sequence[int]], None]) -> None:
-        """Call `work` with every world's index, split over the threads; an error in one is raised here."""
-        self.run_chunks(work, self._chunks)
-
-    def run_some(self, work: Callable[[Sequence[int]], None], indices: Sequence[int]) -> None:
-        """As `run`, for some worlds only."""
-        self.run_chunks(work, [list(map(int, chunk)) for chunk in np.array_split(np.asarray(indices), self.threads)])
-
-    def run_chunks(self, work: Callable[[Sequence[int]], None], chunks: Sequence[Sequence[int]]) -> None:
-        if self._pool is None:
-            for chunk in chunks:
-                work(chunk)
-        else:
-            list(self._pool.map(work, chunks))
-
-    def views(self, name: str) -> list[np.ndarray]:
-        """`data.<name>` of every world, as arrays that stay bound to the simulation's memory."""
-        if name not in self._views:
-            self._views[name] = [getattr(data, name) for data in self.datas]
-        return self._views[name]
-
-    def gather(self, name: str) -> np.ndarray:
-        """`data.<name>` of all worlds, (N, ...), a copy."""
-        views = self.views(name)
-        joined = np.concatenate(views) if self.num_worlds > 1 else views[0].copy()
-        return joined.reshape(self.num_worlds, *views[0].shape)
-
-    def get_state(self, index: int) -> np.ndarray:
-        """The full integration state of one world, with its solver's warm start."""
-        state = np.empty(mujoco.mj_stateSize(self.models[index], STATE))
-        mujoco.mj_getState(self.models[index], self.datas[index], state, STATE)
+    def _state(self, seat: int) -> np.ndarray:
+        state = np.empty(mujoco.mj_stateSize(self.models[seat], STATE))
+        mujoco.mj_getState(self.models[seat], self.datas[seat], state, STATE)
         return state
 
-    def set_state(self, index: int, state: np.ndarray) -> None:
-        """Put a world where `get_state` found it, and bring positions, sites and velocities up to date with it."""
-        model, data = self.models[index], self.datas[index]
-        mujoco.mj_setState(model, data, state, STATE)
+    def load(self, seat: int, index: int) -> None:
+        """Put a world on a seat; derived quantities (positions, contacts) there still belong to the one before."""
+        for name, place in self._place[seat]:
+            place[:] = self._placed[name][index]
+        mujoco.mj_setState(self.models[seat], self.datas[seat], self._states[index], STATE)
+
+    def run(self, work: Work, indices: Sequence[int] | None = None, *, places: bool = False) -> None:
+        """Load every world (or some), let `work` act on it and keep what it left; an error in one is raised here.
+
+        `work` leaves the kept arrays of its seat's data up to date. With `places` it may also have moved bodies.
+        """
+        everyone = indices is None
+        chunks = np.array_split(np.arange(self.num_worlds) if indices is None else indices, len(self.models))
+        fresh = {name: np.empty_like(value) if everyone else value.copy() for name, value in self._kept.items()}
+
+        def serve(seat: int) -> None:
+            for index in map(int, chunks[seat]):
+                self.load(seat, index)
+                work(seat, index)
+                mujoco.mj_getState(self.models[seat], self.datas[seat], self._states[index], STATE)
+                for name, value in self._read[seat]:
+                    fresh[name][index] = value
+                for name, place in self._place[seat] if places else ():
+                    self._placed[name][index] = place
+
+        if self._pool is None:
+            serve(0)
+        else:
+            list(self._pool.map(serve, range(len(self.models))))
+        self._kept = fresh
+
+    def gather(self, name: str) -> np.ndarray:
+        """`data.<name>` of all worlds, (N, ...), one of the kept ones. It is not written again."""
+        return self._kept[name]
+
+    @contextmanager
+    def visit(self, index: int) -> Iterator[tuple[mujoco.MjModel, mujoco.MjData]]:
+        """One world to look at, with positions, cameras and lights up to date; changes are lost."""
+        model, data = self.models[0], self.datas[0]
+        self.load(0, index)
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
-        mujoco.mj_comVel(model, data)
+        mujoco.mj_camlight(model, data)
+        yield model, data
+
+    def snapshot(self, index: int) -> tuple[np.ndarray, Arrays, Arrays]:
+        """One world: its state, what was read of it and its places."""
+        kept, placed = ({name: value[index].copy() for name, value in of.items()} for of in (self._kept, self._placed))
+        return self._states[index].copy(), kept, placed
+
+    def restore(self, index: int, snapshot: tuple[np.ndarray, Arrays, Arrays]) -> None:
+        """Put a world where `snapshot` found it, or another world."""
+        self._states[index], kept, placed = snapshot
+        self._kept = {name: value.copy() for name, value in self._kept.items()}
+        for of, rows in ((self._kept, kept), (self._placed, placed)):
+            for name, row in rows.items():
+                of[name][index] = row
 
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
-
-
-def joint_addresses(model: mujoco.MjModel, name: str) -> tuple[int, int]:
-    """Where a joint's first coordinate lies in qpos and in qvel."""
-    joint: Any = model.joint(name)
-    return int(model.jnt_qposadr[joint.id]), int(model.jnt_dofadr[joint.id])

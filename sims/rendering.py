@@ -49,7 +49,7 @@ def _context(width: int, height: int) -> Any:
 
 
 class Renderer:
-    """Renders datas of one model (or of copies of it) at one size. Shadows and reflections are off: eight times faster."""
+    """Renders datas of one model (or copies of it) at one size. Shadows and reflections are off: eight times faster."""
 
     def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
         self.width, self.height, self._model = width, height, model

@@ -25,6 +25,7 @@ a reward that is certain to be learned rather than one that is elegant.
 2. Build it from stages, e.g. reach, engage (get into the right pose, touch or grasp), move the object, finish. Within a
    stage the reward rises strictly with every bit of progress, from any state that exploration can come to. Exploration
    starts as random motion: the first stage must tell a better motion from a worse one right from the initial state.
+   Three to five terms are enough for most tasks; each further one is one more slope that can point the wrong way.
 3. A later stage never pays less than an earlier one. The surest way is a sum in which earlier terms stay paid while
    later ones are added. Where the robot has to give up an earlier term to go on (let go, back off, go around), pay that
    term in full from the moment the later stage has begun.
@@ -35,7 +36,7 @@ a reward that is certain to be learned rather than one that is elegant.
 5. Measure progress on the object: how far it has come from `scene.initial` towards its goal, as a fraction of the
    whole way. The robot's position does not say whether the object moved. Give this term no tight gate: a condition
    that is almost never true during exploration hides everything behind it. Where a gate is needed against cheating,
-   make it smooth and wide.
+   make it smooth and wide: random motion hardly ever stays within two centimetres of anything.
 6. Shape distances so that the slope vanishes nowhere in the workspace and is still felt in the last centimetre: e.g. a
    wide part (linear in d, or 1 - tanh(d / initial distance)) plus a narrow part (1 - tanh(d / a few centimetres)).
    exp(-k * d) with a large k alone is flat far away and teaches nothing there.

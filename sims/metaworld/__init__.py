@@ -13,7 +13,7 @@ from sims.metaworld.tasks import TASKS, Spec
 if TYPE_CHECKING:
     from sims.metaworld.worlds import MetaWorldWorlds
 
-# Upstream's own limit is 500; a competent policy needs 50 to 150 steps, so shorter episodes train faster and ask for more.
+# Upstream's own limit is 500; a competent policy needs 50 to 150 steps, so shorter episodes train faster and ask more.
 MAX_EPISODE_STEPS = 200
 CONTROL_DT = 0.0125  # [s]
 

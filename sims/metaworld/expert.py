@@ -7,7 +7,7 @@ after dm_control's `tolerance` (Tassa et al. 2018). What surprises there is kept
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sims.metaworld.worlds import MetaWorldWorlds
 
 Batched = Callable[["MetaWorldWorlds", np.ndarray, np.ndarray], np.ndarray]
+Precision = type[np.floating[Any]]
 Level = float | np.ndarray  # one number, or (N,)
 
 _X, _Y, _Z = 0, 1, 2
@@ -32,12 +33,12 @@ def length(vectors: np.ndarray) -> np.ndarray:
 
 def long_tail(x: np.ndarray) -> np.ndarray:
     """1 at 0, 0.1 at 1, falling off as 1 / x^2."""
-    return 1.0 / ((x * np.sqrt(1 / 0.1 - 1)) ** 2 + 1)
+    return np.asarray(1.0 / ((x * np.sqrt(1 / 0.1 - 1)) ** 2 + 1))
 
 
 def gaussian(x: np.ndarray) -> np.ndarray:
     """1 at 0, 0.1 at 1, falling off as exp(-x^2)."""
-    return np.exp(-0.5 * (x * np.sqrt(-2 * np.log(0.1))) ** 2)
+    return np.asarray(np.exp(-0.5 * (x * np.sqrt(-2 * np.log(0.1))) ** 2))
 
 
 def tolerance(
@@ -53,10 +54,12 @@ def tolerance(
 def hamacher(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The Hamacher product ab / (a + b - ab) of two values in [0, 1]; 0 where both are 0."""
     either = a + b - a * b
-    return np.divide(a * b, either, out=np.zeros_like(either), where=either > 0)
+    return np.asarray(np.divide(a * b, either, out=np.zeros_like(either), where=either > 0))
 
 
-def with_grip(actions: np.ndarray, rows: np.ndarray, formula: Callable[[type, np.ndarray], np.ndarray]) -> np.ndarray:
+def with_grip(
+    actions: np.ndarray, rows: np.ndarray, formula: Callable[[Precision, np.ndarray], np.ndarray]
+) -> np.ndarray:
     """`formula(dtype, closing)` of the gripper's closing effort, 0 to 1, in the precision that upstream uses.
 
     upstream: a float32 action's effort, where it is neither clipped nor unused (outside `rows`), draws all that follows
@@ -126,7 +129,7 @@ def handle_pull(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.n
     held = (length(handle - tip) < 0.035) & (observations[:, _OPENING] > 0)
     held &= handle[:, _Y] - 0.01 > start[:, _Z]
 
-    def score(dtype: type, closing: np.ndarray) -> np.ndarray:
+    def score(dtype: Precision, closing: np.ndarray) -> np.ndarray:
         caged, placed = caging.astype(dtype), in_place.astype(dtype)
         grasped = (hamacher(caged, np.where(caging > 0.97, closing, 0).astype(dtype)) + caged) / 2
         return hamacher(grasped, placed) + np.where(held, 1.0 + 5.0 * in_place, 0.0).astype(dtype)
@@ -144,7 +147,7 @@ def drawer_open(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.n
     scale = np.array([3.0, 3.0, 1.0])
     away_start = length((closed_handle - worlds.start("init_tcp")) * scale)
     caged = tolerance(length((handle - hand) * scale), 0, 0.01, away_start)
-    return 5.0 * (caged + opened)
+    return np.asarray(5.0 * (caged + opened))
 
 
 def drawer_close(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -154,7 +157,7 @@ def drawer_close(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.
     away_start = length(start - worlds.start("init_tcp"))
     reach = tolerance(length(handle - worlds.fingertips()), 0, 0.005, np.abs(away_start - 0.005), gaussian)
 
-    def score(dtype: type, closing: np.ndarray) -> np.ndarray:
+    def score(dtype: Precision, closing: np.ndarray) -> np.ndarray:
         reached = hamacher(reach.astype(dtype), closing.astype(dtype))
         return 10 * hamacher(reached, in_place.astype(dtype))
 
@@ -178,7 +181,7 @@ def door_unlock(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.n
     away_start = length((worlds.start("init_tcp") + shoulder - worlds.start("obj_init_pos")) * scale)
     ready = tolerance(length((hand + shoulder - lock) * scale), 0, 0.02, away_start)
     pushed = tolerance(np.abs(worlds.target[:, _X] - lock[:, _X]), 0, 0.005, 0.1)
-    return 2 * ready + 8 * pushed
+    return np.asarray(2 * ready + 8 * pushed)
 
 
 # A button, a block

@@ -90,7 +90,7 @@ def within(radius: float, source: Source | None = None, scale: Offset | None = N
 
     def measure(state: State) -> np.ndarray:
         apart = (state.observed() if source is None else state.at(source)) - state.target
-        return np.linalg.norm(apart if scale is None else apart * np.array(scale), axis=-1) <= radius
+        return np.asarray(np.linalg.norm(apart if scale is None else apart * np.array(scale), axis=-1) <= radius)
 
     return measure
 
@@ -108,18 +108,18 @@ def fingertips_within(radius: float) -> Success:
 def over_peg(state: State) -> np.ndarray:
     """The ring's centre is within 2 cm of the peg's axis and below its top."""
     apart = state.target - state.at(site("RoundNut"))
-    return (np.linalg.norm(apart[:, :2], axis=-1) < 0.02) & (apart[:, 2] > 0.0)
+    return np.asarray((np.linalg.norm(apart[:, :2], axis=-1) < 0.02) & (apart[:, 2] > 0.0))
 
 
 def in_hoop(state: State) -> np.ndarray:
     """The ball is within 8 cm of a point 5 cm above the hoop, height counted twice."""
     target = state.target.copy()
     target[:, 2] = 0.3
-    return np.linalg.norm((state.observed() - target) * np.array([1.0, 1.0, 2.0]), axis=-1) <= 0.08
+    return np.asarray(np.linalg.norm((state.observed() - target) * np.array([1.0, 1.0, 2.0]), axis=-1) <= 0.08)
 
 
 def box_closed(state: State) -> np.ndarray:
-    return np.linalg.norm(state.observed() - state.target, axis=-1) < 0.08
+    return np.asarray(np.linalg.norm(state.observed() - state.target, axis=-1) < 0.08)
 
 
 def off_peg(state: State) -> np.ndarray:
@@ -137,22 +137,22 @@ def lever_up(state: State) -> np.ndarray:
 def faucet_turned(state: State) -> np.ndarray:
     """Upstream measures from a point beside the handle's end when the faucet is opened."""
     apart = state.observed() + np.array([-0.04, 0.0, 0.03]) - state.target
-    return np.linalg.norm(apart, axis=-1) <= 0.07
+    return np.asarray(np.linalg.norm(apart, axis=-1) <= 0.07)
 
 
 def in_hole(state: State) -> np.ndarray:
     """Only the distance in the table's plane counts."""
-    return np.linalg.norm((state.observed() - state.target)[:, :2], axis=-1) <= 0.05
+    return np.asarray(np.linalg.norm((state.observed() - state.target)[:, :2], axis=-1) <= 0.05)
 
 
 def pushed_with_stick(state: State) -> np.ndarray:
     near = np.linalg.norm(state.observed(1) - state.target, axis=-1) <= 0.12
     lifted = state.observed()[:, 2] - 0.01 > state.start("stick_init_pos")[:, 2]
-    return near & lifted & state.grasped(near & lifted)
+    return np.asarray(near & lifted & state.grasped(near & lifted))
 
 
 def pulled_with_stick(state: State) -> np.ndarray:
     handle, end = state.observed(1), state.at(site("stick_end"))
     near = np.linalg.norm(handle - state.target, axis=-1) <= 0.12
     inserted = (end[:, 0] >= handle[:, 0]) & (np.abs(end[:, 1] - handle[:, 1]) <= 0.04)
-    return near & inserted & (np.abs(end[:, 2] - handle[:, 2]) <= 0.06)
+    return np.asarray(near & inserted & (np.abs(end[:, 2] - handle[:, 2]) <= 0.06))

@@ -1,8 +1,8 @@
 """Upstream's own environment object, lent to one world after another.
 
-Resets and the expert reward of 50 tasks are upstream's Python code. One upstream object (a `Loan`) a thread runs it on any
-of our worlds: the world's model, data and episode attributes are put into the object, the code runs, and the attributes
-are taken back. So they equal upstream by construction, and nothing of one episode leaks into the next.
+Resets and the expert reward of 50 tasks are upstream's Python code. One upstream object (a `Loan`) a thread runs it on
+any of our worlds: the world's model, data and episode attributes are put into the object, the code runs, and the
+attributes are taken back. So they equal upstream by construction, and nothing of one episode leaks into the next.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Loan:
         self._own = {"model", "data", "_reset_hand", "mujoco_renderer", "_np_random", "_last_rand_vec"}
         self._rest = self._bring_to_rest()
         # Some attributes are views of the simulation from the start; they must follow the world the object is lent to.
-        self._pristine = {name: _live(value, self.env.data) or value for name, value in vars(self.env).items()}
+        self.pristine = {name: _live(value, self.env.data) or value for name, value in vars(self.env).items()}
 
     def _bring_to_rest(self) -> np.ndarray:
         """The arm at its start and the objects settled, all but the last of upstream's 50 hand steps simulated."""
@@ -106,7 +106,7 @@ class Loan:
     def _enter(self, model: mujoco.MjModel, data: mujoco.MjData, episode: Episode) -> Any:
         attributes = vars(self.env)
         attributes.clear()
-        for name, value in (self._pristine | episode).items():
+        for name, value in (self.pristine | episode).items():
             attributes[name] = getattr(data, value.field)[value.row] if isinstance(value, Live) else value
         attributes["model"], attributes["data"] = model, data
         return self.env
@@ -114,7 +114,7 @@ class Loan:
     def _leave(self, data: mujoco.MjData) -> Episode:
         episode: Episode = {}
         for name, value in vars(self.env).items():
-            if name in self._own or value is self._pristine.get(name):
+            if name in self._own or value is self.pristine.get(name):
                 continue
             episode[name] = _live(value, data) or (value.copy() if isinstance(value, np.ndarray) else value)
         return episode
