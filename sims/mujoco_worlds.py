@@ -2,8 +2,8 @@
 
 MuJoCo releases the interpreter lock while it steps, so plain threads fill all cores. A world is only its full
 integration state (solver warm start included, so that it goes on exactly as a single environment does), the places of
-its bodies and what was read after its last step; it is loaded into its thread's model and data, stepped there, and taken
-out again. So the caches hold one model instead of N of them, each of 20 MB in Meta-World.
+its bodies and what was read after its last step; it is loaded into its thread's model and data, stepped there, and
+taken out again. So the caches hold one model instead of N of them, each of 20 MB in Meta-World.
 """
 
 from __future__ import annotations

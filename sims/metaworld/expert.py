@@ -7,16 +7,13 @@ after dm_control's `tolerance` (Tassa et al. 2018). What surprises there is kept
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from sims.metaworld.sources import Point, body, site
+from sims.metaworld.sources import Point, State, body, site
 
-if TYPE_CHECKING:
-    from sims.metaworld.worlds import MetaWorldWorlds
-
-Batched = Callable[["MetaWorldWorlds", np.ndarray, np.ndarray], np.ndarray]
+Batched = Callable[[State, np.ndarray, np.ndarray], np.ndarray]
 Precision = type[np.floating[Any]]
 Level = float | np.ndarray  # one number, or (N,)
 
@@ -75,7 +72,7 @@ def with_grip(
 
 
 def _reach_and_place(
-    worlds: MetaWorldWorlds,
+    worlds: State,
     handle: Point,
     start: np.ndarray,
     axis: int,
@@ -93,24 +90,24 @@ def _reach_and_place(
     return 10 * hamacher(reach, in_place), apart
 
 
-def window_open(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def window_open(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     # upstream: the handle's way is counted from the window frame's middle, not from the handle.
     start, frame = worlds.start("window_handle_pos_init"), worlds.start("obj_init_pos")
     return _reach_and_place(worlds, site("handleOpenStart"), start, _X, frame, 0.05)[0]
 
 
-def window_close(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def window_close(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     start = worlds.start("window_handle_pos_init")
     return _reach_and_place(worlds, site("handleCloseStart"), start, _X, start, 0.05, gaussian)[0]
 
 
-def handle_press(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def handle_press(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     start = worlds.start("_handle_init_pos")
     reward, apart = _reach_and_place(worlds, site("handleStart"), start, _Z, start, 0.02)
     return np.where(apart <= 0.02, 10.0, reward)
 
 
-def handle_pull(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def handle_pull(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     handle, tip = observations[:, _OBJECT], worlds.fingertips()
     start, tip_start = worlds.start("obj_init_pos"), worlds.start("init_tcp")
     target = worlds.target[:, _Z]
@@ -140,7 +137,7 @@ def handle_pull(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.n
 # Drawers and doors
 
 
-def drawer_open(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def drawer_open(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     hand, handle = observations[:, _HAND], observations[:, _OBJECT]
     opened = tolerance(length(handle - worlds.target), 0, 0.02, 0.2)
     closed_handle = worlds.target + np.array([0.0, 0.2, 0.0])
@@ -150,7 +147,7 @@ def drawer_open(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.n
     return np.asarray(5.0 * (caged + opened))
 
 
-def drawer_close(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def drawer_close(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     handle, start, target = observations[:, _OBJECT], worlds.start("obj_init_pos"), worlds.target
     apart = length(handle - target)
     in_place = tolerance(apart, 0, 0.05, np.abs(length(start - target) - 0.05))
@@ -164,7 +161,7 @@ def drawer_close(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.
     return np.where(apart <= 0.065, 10.0, with_grip(actions, np.ones(len(actions), dtype=bool), score))
 
 
-def door_close(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def door_close(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     handle, target = observations[:, _OBJECT], worlds.target
     apart = length(handle - target)
     in_place = tolerance(apart, 0, 0.05, length(worlds.start("obj_init_pos") - target), gaussian)
@@ -174,7 +171,7 @@ def door_close(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.nd
     return np.where(apart < 0.05, 10.0, 3 * hand_in_place + 6 * in_place)
 
 
-def door_unlock(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def door_unlock(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     hand, lock = observations[:, _HAND], observations[:, _OBJECT]
     shoulder, scale = np.array([0.0, 0.055, 0.07]), np.array([0.25, 1.0, 0.5])
     # upstream: the start is told from the fingertips to the lock's axis, the present from the hand to the lock's end.
@@ -187,7 +184,7 @@ def door_unlock(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.n
 # A button, a block
 
 
-def button_press(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def button_press(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     button = observations[:, _OBJECT]
     away = length(button - worlds.fingertips())
     # upstream: the margin is measured to the button as it is now.
@@ -198,7 +195,7 @@ def button_press(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.
     return 2 * hamacher(np.maximum(observations[:, _OPENING], 0.0), near) + np.where(away <= 0.05, 8 * pressed, 0.0)
 
 
-def sweep_into(worlds: MetaWorldWorlds, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def sweep_into(worlds: State, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     block, tip = observations[:, _OBJECT], worlds.fingertips()
     start, tip_start = worlds.start("obj_init_pos"), worlds.start("init_tcp")
     hole = np.concatenate([worlds.target[:, :2], block[:, 2:]], axis=1)

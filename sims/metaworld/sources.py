@@ -62,7 +62,7 @@ Named = tuple[str, Source, str]  # field name, where it is read, its meaning in 
 
 
 class State(Protocol):
-    """What a measure of success may ask, for all worlds at once."""
+    """What a measure of success or a batched reward may ask, for all worlds at once."""
 
     target: np.ndarray  # (N, 3) [m] upstream's target position
 
@@ -79,7 +79,7 @@ class State(Protocol):
         """(N,) bool: do both fingers press on the main object? Asked only where `rows` (N,) holds."""
 
     def start(self, name: str) -> np.ndarray:
-        """(N, ...): an attribute of the upstream environment, as its reset left it."""
+        """(N, ...): an attribute of the upstream environment; a view of the simulation shows what it shows now."""
 
 
 Success = Callable[[State], np.ndarray]

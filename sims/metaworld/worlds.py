@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from robot_learn.types import Task
 from sims.env import Values
+from sims.metaworld.expert import BATCHED
 from sims.metaworld.sources import Dial, Joint, Point, Quat, Source
 from sims.metaworld.tasks import Spec
 from sims.metaworld.upstream import Episode, Live, Loan
@@ -73,14 +74,16 @@ class MetaWorldWorlds:
         # The action's own precision is kept here, as upstream does: a float32 action moves the hand by a float32.
         displacement = np.clip(actions[:, :3], -1, 1) * ACTION_SCALE
         targets = np.clip(self._engine.gather("mocap_pos")[:, 0] + displacement, self._mocap_low, self._mocap_high)
+        controls = np.stack([actions[:, 3], -actions[:, 3]], axis=1)
         models, datas = self._engine.models, self._engine.datas
+        inputs = [(data.mocap_pos[0], data.mocap_quat[0], data.ctrl, data.qacc_warmstart) for data in datas]
 
         def advance(seat: int, index: int) -> None:
             data = datas[seat]
-            data.mocap_pos[0], data.mocap_quat[0] = targets[index], _MOCAP_QUAT
-            data.ctrl[:] = actions[index, 3], -actions[index, 3]
+            position, quat, control, warm_start = inputs[seat]
+            position[:], quat[:], control[:] = targets[index], _MOCAP_QUAT, controls[index]
             mujoco.mj_step(models[seat], data, FRAME_SKIP)
-            self._warm_starts[index] = data.qacc_warmstart
+            self._warm_starts[index] = warm_start
             # For positions `mj_kinematics` would do, but the solver's warm start, so the future, depends on this.
             mujoco.mj_forward(models[seat], data)
 
@@ -124,8 +127,6 @@ class MetaWorldWorlds:
         return np.zeros(self.num_worlds, dtype=bool)
 
     def expert_reward(self, actions: np.ndarray) -> np.ndarray:
-        from sims.metaworld.expert import BATCHED
-
         if self._name in BATCHED:
             return BATCHED[self._name](self, self._observations, actions)
         return self.upstream_reward(actions)

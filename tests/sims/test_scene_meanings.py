@@ -1,0 +1,192 @@
+"""A field means what its line says: joints move with the points that they move, and the way that success needs."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+import sims
+from tests.sims import oracle
+
+X, Y, Z = 0, 1, 2
+# task, joint field, point field, axis that the point slides along and its direction as the field grows, way to success
+SLIDES = [
+    ("drawer-open", "drawer.opening", "drawer.handle_position", Y, -1, "grows"),
+    ("drawer-close", "drawer.opening", "drawer.handle_position", Y, -1, "shrinks"),
+    ("window-open", "window.opening", "window.handle_position", X, 1, "grows"),
+    ("window-close", "window.opening", "window.handle_position", X, 1, "shrinks"),
+    ("button-press", "button.travel", "button.position", Y, 1, "grows"),
+    ("button-press-wall", "button.travel", "button.position", Y, 1, "grows"),
+    ("button-press-topdown", "button.travel", "button.position", Z, -1, "grows"),
+    ("button-press-topdown-wall", "button.travel", "button.position", Z, -1, "grows"),
+    ("coffee-button", "button.travel", "button.position", Y, 1, "grows"),
+    ("handle-press", "handle.travel", "handle.position", Z, 1, "shrinks"),
+    ("handle-press-side", "handle.travel", "handle.position", Z, 1, "shrinks"),
+    ("handle-pull", "handle.travel", "handle.position", Z, 1, "grows"),
+    ("handle-pull-side", "handle.travel", "handle.position", Z, 1, "grows"),
+    ("hammer", "nail.depth", "nail.head_position", Y, 1, "grows"),
+]
+# task, joint field, point field, what success does
+TURNS = [
+    ("door-open", "door.angle", "door.handle_position", "grows"),
+    ("door-close", "door.angle", "door.handle_position", "shrinks"),
+    ("door-unlock", "lock.angle", "lock.position", "shrinks"),
+    ("door-lock", "lock.angle", "lock.position", "grows"),
+    ("faucet-open", "faucet.angle", "faucet.handle_position", "grows"),
+    ("faucet-close", "faucet.angle", "faucet.handle_position", "shrinks"),
+    ("dial-turn", "dial.angle", "dial.pointer_position", "shrinks"),
+    ("lever-pull", "lever.angle", "lever.end_position", "grows"),
+]
+
+
+@cache
+def solved(name: str) -> dict[str, np.ndarray]:
+    """Every field (steps + 1, 2, ...) of two episodes by the scripted policy, each row frozen once it has succeeded."""
+    env = sims.make(f"metaworld/{name}", 2)
+    observations, _ = env.reset(seed=1)
+    policy, done = oracle.Scripted(name), np.zeros(2, dtype=bool)
+    rows = [{field: env.scene[field].copy() for field in env.task.schema.names}]
+    for _ in range(env.task.max_episode_steps - 1):
+        observations, *_, info = env.step(policy(observations))
+        # Later rows would show what the arm does to the object after success, e.g. letting go of it.
+        row = {field: env.scene[field].copy() for field in env.task.schema.names}
+        for field, value in row.items():
+            value[done] = rows[-1][field][done]
+        rows.append(row)
+        done |= info["success"]
+    env.close()
+    assert done.all(), f"{name}: the scripted policy reached success in {done.sum()} of 2 worlds"
+    return {field: np.stack([row[field] for row in rows]) for field in rows[0]}
+
+
+def goes(values: np.ndarray, way: str) -> bool:
+    change = values[-1] - values[0]
+    return bool((change > 0.005).all() if way == "grows" else (change < -0.005).all())
+
+
+@pytest.mark.parametrize(("name", "joint", "point", "axis", "sign", "way"), SLIDES)
+def test_a_slide_reads_how_far_its_point_has_moved(
+    name: str, joint: str, point: str, axis: int, sign: int, way: str
+) -> None:
+    fields = solved(name)
+    moved = fields[point] - fields[point][0]
+    along = sign * (fields[joint] - fields[joint][0])
+    np.testing.assert_allclose(moved[..., axis], along, atol=1e-3)
+    across = np.delete(moved, axis, axis=-1)
+    np.testing.assert_allclose(across, 0, atol=1e-3)
+    assert goes(fields[joint], way)
+
+
+@pytest.mark.parametrize(("name", "joint", "point", "way"), TURNS)
+def test_an_angle_is_the_turn_of_its_point_about_a_fixed_axis(name: str, joint: str, point: str, way: str) -> None:
+    fields = solved(name)
+    turned = fields[joint] - fields[joint][0]
+    chord = np.linalg.norm(fields[point] - fields[point][0], axis=-1)
+    clear = np.abs(turned) > 0.3
+    radius = chord[clear] / (2 * np.abs(np.sin(turned[clear] / 2)))
+    np.testing.assert_allclose(radius, radius.mean(), rtol=0.01)
+    assert 0.04 < radius.mean() < 0.6
+    assert goes(fields[joint], way)
+
+
+@pytest.mark.parametrize(
+    ("name", "joint", "point", "axis_point"),
+    [
+        ("faucet-open", "faucet.angle", "faucet.handle_position", "faucet.base_position"),
+        ("faucet-close", "faucet.angle", "faucet.handle_position", "faucet.base_position"),
+        ("dial-turn", "dial.angle", "dial.pointer_position", "dial.position"),
+    ],
+)
+def test_faucets_and_dials_count_counter_clockwise_from_above(
+    name: str, joint: str, point: str, axis_point: str
+) -> None:
+    fields = solved(name)
+    arm = (fields[point] - fields[axis_point])[..., :2]
+    bearing = np.unwrap(np.arctan2(arm[..., 1], arm[..., 0]), axis=0)
+    np.testing.assert_allclose(bearing - bearing[0], fields[joint] - fields[joint][0], atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["door-lock", "door-unlock"])
+def test_a_lock_at_zero_points_along_x_and_at_a_right_angle_down(name: str) -> None:
+    fields = solved(name)
+    angle, end = fields["lock.angle"], fields["lock.position"]
+    level, hanging = np.abs(angle).argmin(axis=0), np.abs(angle - np.pi / 2).argmin(axis=0)
+    worlds = np.arange(2)
+    towards_level = end[level, worlds] - end[hanging, worlds]
+    assert (towards_level[:, X] > 0.03).all()
+    assert (towards_level[:, Z] > 0.03).all()
+
+
+@pytest.mark.parametrize("name", ["sweep-into", "push", "plate-slide", "coffee-push", "peg-insert-side", "drawer-open"])
+def test_success_brings_the_object_to_the_goal(name: str) -> None:
+    point = {"sweep-into": "block.position", "push": "puck.position", "plate-slide": "plate.position"}
+    point |= {"coffee-push": "mug.position", "peg-insert-side": "peg.head_position"}
+    fields = solved(name)
+    apart = fields[point.get(name, "drawer.handle_position")] - fields["goal.position"]
+    # A block in a hole lies deeper than the goal; a drawer's goal is told at the height of the handle.
+    distance = np.linalg.norm(apart[..., :2], axis=-1)
+    assert (distance[0] > 0.07).all()
+    assert (distance[-1] <= 0.07).all()
+
+
+@pytest.mark.parametrize("axis", [X, Y, Z])
+def test_the_hand_follows_its_action_along_each_axis(axis: int) -> None:
+    env = sims.make("metaworld/reach", 2)
+    env.reset(seed=0)
+    actions = np.zeros((2, 4))
+    actions[:, axis] = 0.5, -0.5
+    for _ in range(10):
+        env.step(actions)
+    moved = env.scene.robot.hand_position - env.scene.initial.robot.hand_position
+    np.testing.assert_allclose(moved[:, axis], [0.05, -0.05], atol=0.02)
+    assert np.abs(np.delete(moved, axis, axis=1)).max() < 0.02
+    env.close()
+
+
+def test_the_gripper_opens_and_closes_between_its_fingers() -> None:
+    env = sims.make("metaworld/reach", 2)
+    env.reset(seed=0)
+    for _ in range(30):
+        env.step(np.array([[0.0, 0.0, 0.0, -1.0], [0.0, 0.0, 0.0, 1.0]]))
+    robot = env.scene.robot
+    opened, closed = robot.gripper_opening
+    assert opened == pytest.approx(0.1, abs=0.01)
+    assert closed < 0.06
+    assert (robot.left_finger_position[:, Y] > robot.right_finger_position[:, Y]).all()
+    between = (robot.left_finger_position + robot.right_finger_position) / 2
+    np.testing.assert_allclose((robot.hand_position - robot.fingertip_position)[:, Z], 0.045, atol=0.01)
+    np.testing.assert_allclose(between[:, :2], robot.hand_position[:, :2], atol=0.02)
+    env.close()
+
+
+def test_each_torque_of_the_ant_turns_the_joint_that_its_name_tells() -> None:
+    env = sims.make("mujoco/ant", 8)
+    legs = ("front left", "back left", "back right", "front right")  # as the schema lists them
+    assert ", ".join(legs) in env.task.schema["legs.hip_angles"].meaning
+    env.reset(seed=0)
+    before = np.concatenate([env.scene.legs.hip_velocities, env.scene.legs.ankle_velocities], axis=1)
+    env.step(np.eye(8))
+    change = np.concatenate([env.scene.legs.hip_velocities, env.scene.legs.ankle_velocities], axis=1) - before
+    still = sims.make("mujoco/ant", 8)
+    still.reset(seed=0)
+    still.step(np.zeros((8, 8)))
+    change -= np.concatenate([still.scene.legs.hip_velocities, still.scene.legs.ankle_velocities], axis=1) - before
+    joints = [f"{leg} {joint}" for joint in ("hip", "ankle") for leg in legs]
+    strongest = [joints[index].replace(" ", "_") + "_torque" for index in np.abs(change).argmax(axis=1)]
+    assert strongest == [component.name for component in env.task.action]
+    env.close()
+    still.close()
+
+
+def test_positive_pitch_of_the_hopper_leans_forward() -> None:
+    env = sims.make("mujoco/hopper", 1)
+    env.reset(seed=0)
+    oracle.move(env, 0, 2, 0.1)
+    env.step(np.zeros((1, 3)))
+    assert env.scene.torso.pitch[0] > 0.05
+    with env.worlds._engine.visit(0) as (_, data):  # type: ignore[attr-defined]
+        up = data.body("torso").xmat.reshape(3, 3)[:, Z]
+    assert up[X] > 0.05, "the torso's axis points forward and up"
+    env.close()
