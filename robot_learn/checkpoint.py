@@ -115,11 +115,15 @@ def export_policy(model: PPO | SAC, normaliser: VecNormalize) -> MlpPolicy:
         actor: Any = model.actor
         hidden, mean = actor.latent_pi, actor.mu
         std_weight, std_bias = _numbers(actor.log_std.weight), _numbers(actor.log_std.bias)
+        state_noise = np.zeros_like(std_weight)
     else:
         policy: Any = model.policy
         hidden, mean = policy.mlp_extractor.policy_net, policy.action_net
-        std_bias = _numbers(policy.log_std)
         std_weight = np.zeros_like(_numbers(mean.weight))
+        if model.use_sde:
+            std_bias, state_noise = np.full(len(std_weight), -np.inf), np.exp(_numbers(policy.log_std)).T
+        else:
+            std_bias, state_noise = _numbers(policy.log_std), np.zeros_like(std_weight)
     linear = [layer for layer in hidden if isinstance(layer, torch.nn.Linear)]
     obs_dim = normaliser.observation_space.shape[0]  # type: ignore[index]  # a Box has a shape
     statistics: Any = getattr(normaliser, "obs_rms", None)
@@ -135,6 +139,7 @@ def export_policy(model: PPO | SAC, normaliser: VecNormalize) -> MlpPolicy:
         mean_bias=_numbers(mean.bias),
         log_std_weight=std_weight,
         log_std_bias=std_bias,
+        state_noise=state_noise,
         low=space.low,
         high=space.high,
         squash=np.asarray(isinstance(model, SAC)),

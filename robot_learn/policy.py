@@ -34,7 +34,8 @@ class MlpPolicy:
     mean_weight: np.ndarray  # (act_dim, hidden)
     mean_bias: np.ndarray  # (act_dim,)
     log_std_weight: np.ndarray  # (act_dim, hidden); zero where the deviation does not depend on the state
-    log_std_bias: np.ndarray  # (act_dim,)
+    log_std_bias: np.ndarray  # (act_dim,) minus infinity where there is only the noise below
+    state_noise: np.ndarray  # (act_dim, hidden) deviations of gSDE's noise weights; zero without gSDE
     low: np.ndarray  # (act_dim,)
     high: np.ndarray  # (act_dim,)
     squash: np.ndarray  # () bool: tanh onto [low, high], as SAC; else clip, as PPO
@@ -70,7 +71,8 @@ class MlpPolicy:
         action = hidden @ self.mean_weight.T + self.mean_bias
         if not deterministic:
             log_std = np.clip(hidden @ self.log_std_weight.T + self.log_std_bias, *LOG_STD_RANGE)
-            action = action + np.exp(log_std) * self.rng.standard_normal(action.shape, dtype=np.float32)
+            variance = np.exp(2.0 * log_std) + np.square(hidden) @ np.square(self.state_noise).T
+            action = action + np.sqrt(variance) * self.rng.standard_normal(action.shape, dtype=np.float32)
         if self.squash:
             action = self.low + 0.5 * (np.tanh(action) + 1.0) * (self.high - self.low)
         return np.clip(action, self.low, self.high).astype(np.float32), state

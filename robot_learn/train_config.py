@@ -32,19 +32,20 @@ class TrainConfig:
     stop_at_success: float | None = None  # end early at this success rate over the last 200 training episodes
     hidden: tuple[int, ...] = (64, 64)
     learning_rate: float = 1e-3
-    gamma: float = 0.98
+    gamma: float | None = None  # None: looks a quarter of an episode ahead, 1 - 4 / max_episode_steps
     normalise_observations: bool = True
     normalise_rewards: bool = True
     torch_threads: int = 1  # of the learner; small networks gain nothing from more, and the simulator needs the cores
 
     # PPO
-    n_steps: int = 200  # of each world, between two updates
+    n_steps: int = 50  # of each world, between two updates
     minibatches: int = 16
     epochs: int = 8
     gae_lambda: float = 0.95
     clip_range: float = 0.2
     ent_coef: float = 0.0
-    log_std_init: float = -0.5
+    noise_steps: int = 8  # that exploration noise is held for (gSDE); 0: fresh Gaussian noise at each step
+    log_std_init: float = -2.0
     target_kl: float | None = 0.05  # an update ends early when the policy has moved this far
 
     # SAC
@@ -93,13 +94,18 @@ def preset(algorithm: str, **changes: Any) -> TrainConfig:
 
 
 def build(config: TrainConfig, adapter: SB3VecEnv) -> tuple[PPO | SAC, VecNormalize]:
-    """A fresh learner on an environment, and the normalisation between the two."""
+    """A fresh learner on an environment, and the normalisation between the two.
+
+    PPO explores by gSDE (Raffin et al., CoRL 2021): noise that is a function of the state, held for `noise_steps`
+    steps. At 80 control steps a second, fresh noise at each step averages out and moves an arm nowhere.
+    """
+    gamma = config.gamma or max(0.5, 1.0 - 4.0 / adapter.env.task.max_episode_steps)
     normaliser = VecNormalize(
-        adapter, norm_obs=config.normalise_observations, norm_reward=config.normalise_rewards, gamma=config.gamma
+        adapter, norm_obs=config.normalise_observations, norm_reward=config.normalise_rewards, gamma=gamma
     )
     shared: dict[str, Any] = {
         "learning_rate": config.learning_rate,
-        "gamma": config.gamma,
+        "gamma": gamma,
         "seed": config.seed,
         "device": "cpu",
     }
@@ -127,6 +133,8 @@ def build(config: TrainConfig, adapter: SB3VecEnv) -> tuple[PPO | SAC, VecNormal
         clip_range=config.clip_range,
         ent_coef=config.ent_coef,
         target_kl=config.target_kl,
+        use_sde=config.noise_steps > 0,
+        sde_sample_freq=config.noise_steps or -1,
         policy_kwargs={
             "net_arch": list(config.hidden),
             "log_std_init": config.log_std_init,
