@@ -67,8 +67,8 @@ def read_program(path: Path, task: Task) -> Program:
     try:
         return check(path.read_text(encoding="utf-8"), task)
     except FileNotFoundError:
-        listed = ", ".join(BUILT_IN)
-        raise UserError(f"reward {str(path)!r}: there is no such file; wanted a program file, or one of {listed}") from None
+        wanted = f"a program file, {' or '.join(BUILT_IN)}"
+        raise UserError(f"reward {str(path)!r}: there is no such file; wanted {wanted}") from None
     except (UnicodeDecodeError, IsADirectoryError) as error:
         raise UserError(f"reward {str(path)!r} is no text file: {error}") from error
 

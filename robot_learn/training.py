@@ -195,9 +195,16 @@ class _Loop(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        steps = self.model.num_timesteps
-        if steps == 0:
-            return
+        if self.model.num_timesteps:
+            self._between_iterations(self.model.num_timesteps)
+        if self.model.use_sde and not isinstance(self.model, SAC):
+            # SB3 draws a rollout's noise before it calls us, a finished run is saved before that, others after. So that
+            # all go on alike, each rollout draws anew from a seed of its own.
+            own = np.random.SeedSequence([self.config.seed, self.model.num_timesteps]).generate_state(1)
+            torch.manual_seed(int(own[0]))
+            self.model.policy.reset_noise(self.model.n_envs)  # type: ignore[operator]
+
+    def _between_iterations(self, steps: int) -> None:
         row_is_due = steps - self._row_began[0] >= self._row_steps
         if row_is_due:
             self._write_row(steps)

@@ -74,6 +74,9 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     Actions out of bounds are passed on as they are; what a simulator does with them is its own rule.
     """
 
+    single_observation_space: gymnasium.spaces.Box
+    single_action_space: gymnasium.spaces.Box
+
     def __init__(
         self, worlds: Worlds, *, reward: Reward = None, max_episode_steps: int | None = None, autoreset: bool = True
     ) -> None:

@@ -80,11 +80,14 @@ def test_progress_ends_at_the_end(trained: tuple[Run, TrainConfig, list[Progress
     assert all(p.steps_per_second >= 0 for p in seen)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+@pytest.mark.parametrize(("algorithm", "noise_steps"), [("ppo", 0), ("ppo", 8), ("sac", 0)])
 @pytest.mark.parametrize("normalise", [True, False])
-def test_the_exported_policy_acts_as_the_model_behind_its_normaliser(algorithm: str, normalise: bool) -> None:
+def test_the_exported_policy_acts_as_the_model_behind_its_normaliser(
+    algorithm: str, noise_steps: int, normalise: bool
+) -> None:
     torch.manual_seed(0)
-    config = preset(algorithm, num_envs=4, hidden=(16, 8), normalise_observations=normalise, buffer_size=100)
+    sizes = {"num_envs": 4, "minibatches": 4, "hidden": (16, 8), "buffer_size": 100, "noise_steps": noise_steps}
+    config = preset(algorithm, **sizes, normalise_observations=normalise)
     model, normaliser = build(config, SB3VecEnv(PointEnv(4)))
     normaliser.reset()
     rng = np.random.default_rng(0)
@@ -102,6 +105,8 @@ def test_the_exported_policy_acts_as_the_model_behind_its_normaliser(algorithm: 
 
     same = np.repeat(observations[:1] / 3, 4000, axis=0)
     drawn, _ = policy.predict(same)
+    if noise_steps:
+        model.policy.reset_noise(len(same))  # else all rows share one draw
     reference, _ = model.predict(np.asarray(normaliser.normalize_obs(same)))
     np.testing.assert_allclose(drawn.mean(axis=0), reference.mean(axis=0), atol=0.05)
     np.testing.assert_allclose(drawn.std(axis=0), reference.std(axis=0), atol=0.05)
