@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -108,8 +109,14 @@ def environment(run: Run, num_envs: int) -> sims.BatchEnv:
 
 
 def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> TrainResult:
-    """Train a run's policy, with progress on the standard error unless `quiet`."""
+    """Train a run's policy, with progress on the standard error unless `quiet`.
+
+    Raises:
+        UserError: the run is resumed with other settings, or with another reward program, than it was begun with.
+    """
     env = environment(run, config.num_envs)
+    if run.has(runs.REWARD):
+        run.settle("program", {"sha256": hashlib.sha256(run.read_text(runs.REWARD).encode()).hexdigest()})
     display: AbstractContextManager[Callable[[Progress], None] | None]
     display = nullcontext() if quiet else progress_display()
     try:
