@@ -12,7 +12,7 @@ from typing import Any
 
 import sims
 from rewards.language import WrittenReward, write_reward
-from rewards.models import connect
+from rewards.models import Budget, connect
 from rewards.program import Program, check, language_reference
 from robot_learn import runs
 from robot_learn.errors import UserError
@@ -40,6 +40,8 @@ def write_program(
     max_repairs: int = 3,
     temperature: float | None = None,
     record: Path | None = None,
+    cache: Path | None = None,
+    max_tokens: int = 1_000_000,
     transcripts: Path | None = None,
 ) -> WrittenReward[Program]:
     """Have a language model write the reward program of a task from its instruction and its schema alone.
@@ -49,7 +51,7 @@ def write_program(
     """
     return write_reward(
         task,
-        connect(model, record=record),
+        connect(model, record=record, cache=cache, budget=Budget(max_tokens=max_tokens)),
         reference=language_reference(),
         check=lambda text: check(text, task),
         max_repairs=max_repairs,

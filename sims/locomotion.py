@@ -21,7 +21,7 @@ from robot_learn.scene import Field, Schema
 from robot_learn.types import ActionComponent, Task
 from sims.env import Values
 from sims.mujoco_worlds import MujocoWorlds, thread_count
-from sims.rendering import Renderer, camera
+from sims.rendering import camera
 
 HOPPER_DISTANCE = 5.0  # [m] forward, upright, within 8 s: an average of 0.63 m/s
 ANT_DISTANCE = 10.0  # [m] forward, upright, within 50 s: an average of 0.2 m/s
@@ -212,7 +212,6 @@ class LocomotionWorlds:
         self._start_x = np.zeros(num_worlds)
         self._x = np.zeros(num_worlds)
         self._last_x = np.zeros(num_worlds)
-        self._renderers: dict[tuple[int, int], Renderer] = {}
         upstream.close()
 
     def reset(self, indices: Sequence[int], rngs: Sequence[np.random.Generator]) -> None:
@@ -273,17 +272,11 @@ class LocomotionWorlds:
         return self._start_x, self._x, self._last_x
 
     def render(self, index: int, width: int, height: int) -> np.ndarray:
-        if (width, height) not in self._renderers:
-            self._renderers[width, height] = Renderer(self._engine.models[0], width, height)
-        with self._engine.visit(index) as (_, data):
-            y = float(data.qpos[1]) if data.qpos.size > 10 else 0.0
-            view = camera((float(data.qpos[0]), y, 0.8), 4.0, 90, -15)
-            return self._renderers[width, height].render(data, view)
+        qpos = self._engine.gather("qpos")[index]
+        y = float(qpos[1]) if qpos.size > 10 else 0.0  # the hopper moves in a plane: its second coordinate is height
+        return self._engine.picture(index, camera((float(qpos[0]), y, 0.8), 4.0, 90, -15), width, height)
 
     def close(self) -> None:
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
         self._engine.close()
 
 

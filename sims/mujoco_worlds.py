@@ -16,6 +16,8 @@ from contextlib import contextmanager
 import mujoco
 import numpy as np
 
+from sims.rendering import Renderer
+
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)  # everything that the next step depends on, warm start included
 
 Work = Callable[[int, int], None]  # (seat, index): act on the seat's model and data, where world `index` is loaded
@@ -50,6 +52,7 @@ class MujocoWorlds:
         self._kept: Arrays = {name: np.tile(value, (num_worlds,) + (1,) * value.ndim) for name, value in self._read[0]}
         self._placed: Arrays = {name: np.tile(value, (num_worlds, 1, 1)) for name, value in self._place[0]}
         self._states = np.tile(self._state(0), (num_worlds, 1))
+        self._renderers: dict[tuple[int, int], Renderer] = {}
 
     def _state(self, seat: int) -> np.ndarray:
         state = np.empty(mujoco.mj_stateSize(self.models[seat], STATE))
@@ -101,6 +104,13 @@ class MujocoWorlds:
         mujoco.mj_camlight(model, data)
         yield model, data
 
+    def picture(self, index: int, view: mujoco.MjvCamera, width: int, height: int) -> np.ndarray:
+        """What a camera sees of one world, (height, width, 3) uint8; one renderer a size is kept."""
+        if (width, height) not in self._renderers:
+            self._renderers[width, height] = Renderer(self.models[0], width, height)
+        with self.visit(index) as (_, data):
+            return self._renderers[width, height].render(data, view)
+
     def snapshot(self, index: int) -> tuple[np.ndarray, Arrays, Arrays]:
         """One world: its state, what was read of it and its places."""
         kept, placed = ({name: value[index].copy() for name, value in of.items()} for of in (self._kept, self._placed))
@@ -115,5 +125,8 @@ class MujocoWorlds:
                 of[name][index] = row
 
     def close(self) -> None:
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
         if self._pool is not None:
             self._pool.shutdown()

@@ -33,6 +33,10 @@ class Write:
     """For live models; without it, the model's own."""
     record: Path | None = None
     """A folder to record live replies in, for `--model recordings:FOLDER`."""
+    cache: Path | None = None
+    """A folder of a live model's replies, so that nothing is asked and paid twice."""
+    max_tokens: int = 1_000_000
+    """How many tokens a live model may use up before it is asked no more."""
     json: bool = False
     """Print the program's terms and where it came from as JSON."""
 
@@ -47,6 +51,8 @@ class Write:
             max_repairs=self.max_repairs,
             temperature=self.temperature,
             record=self.record,
+            cache=self.cache,
+            max_tokens=self.max_tokens,
             transcripts=self.out,
         )
         if self.out is not None:

@@ -18,7 +18,7 @@ from sims.metaworld.sources import Dial, Joint, Point, Quat, Source
 from sims.metaworld.tasks import Spec
 from sims.metaworld.upstream import Episode, Live, Loan
 from sims.mujoco_worlds import MujocoWorlds, thread_count
-from sims.rendering import Renderer, camera
+from sims.rendering import camera
 
 FRAME_SKIP = 5  # substeps of 2.5 ms
 ACTION_SCALE = 1.0 / 100  # [m] that the hand's target moves for an action of 1
@@ -52,7 +52,6 @@ class MetaWorldWorlds:
         self._observations = np.zeros((num_worlds, 39))
         self._previous = np.zeros((num_worlds, 18))
         self.target = np.zeros((num_worlds, 3))
-        self._renderers: dict[tuple[int, int], Renderer] = {}
 
     # Episodes
 
@@ -216,14 +215,7 @@ class MetaWorldWorlds:
         self._forget()
 
     def render(self, index: int, width: int, height: int) -> np.ndarray:
-        if (width, height) not in self._renderers:
-            self._renderers[width, height] = Renderer(self._engine.models[0], width, height)
-        view = camera((0.0, 0.68, 0.12), 1.35, 145, -28)
-        with self._engine.visit(index) as (_, data):
-            return self._renderers[width, height].render(data, view)
+        return self._engine.picture(index, camera((0.0, 0.68, 0.12), 1.35, 145, -28), width, height)
 
     def close(self) -> None:
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
         self._engine.close()
