@@ -174,11 +174,7 @@ def read_name(node: Node, *, prefix: str = "") -> str:
 
 
 def _moment(scene: Scene, when: str) -> Scene:
-    try:
-        return scene if when == "now" else scene.initial if when == "initial" else scene.previous
-    except AttributeError:
-        message = f"the reward reads scene.{when}, which this scene lacks; take the scene of a running episode"
-        raise UserError(message) from None
+    return scene if when == "now" else scene.initial if when == "initial" else scene.previous
 
 
 def _run_numpy(reward: CompiledReward, reads: list[Array], action: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -178,7 +178,7 @@ def test_wrong_arrays_are_refused_by_name() -> None:
         reward.compile()(scene, torch.tensor(action))
     with pytest.raises(UserError, match="no backend named 'nump'; did you mean 'numpy'"):
         reward.compile("nump")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="previous, which this scene lacks"):
+    with pytest.raises(UserError, match="this scene has no previous"):
         program("return {'a': scene.previous.cube.size}").compile()(
             Scene(TASK.schema, {"cube.size": np.ones(4)}), action
         )

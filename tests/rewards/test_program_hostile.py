@@ -103,8 +103,8 @@ def test_checking_the_hostile_corpus_runs_nothing() -> None:
             # `ast.parse` is the builtin compile with the flag that stops before code is made: it gives no code object.
             if event == "compile" and sys._getframe(1).f_code is ast.parse.__code__:
                 return
-            # To quote a line in its own SyntaxError, Python looks for a file of the name given to the parser.
-            if event == "open" and args[0] == "<reward program>":
+            # To quote a line in its own SyntaxError, Python looks for a file of the name given to parser or tokenizer.
+            if event == "open" and args[0] in ("<reward program>", "<string>"):
                 return
             if not event.startswith(("object.__getattr__", "sys._getframe", "cpython.")):
                 events.add(event)
