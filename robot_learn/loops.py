@@ -15,7 +15,8 @@ from rewards.language import WrittenReward, write_reward
 from rewards.models import Budget, connect
 from rewards.program import Program, check, language_reference
 from robot_learn import runs
-from robot_learn.errors import UserError
+from robot_learn.envs import first_train_seed
+from robot_learn.errors import UserError, nearest
 from robot_learn.evaluation import Evaluation, evaluate
 from robot_learn.policy import load_policy
 from robot_learn.progress import Progress, progress_display
@@ -67,18 +68,24 @@ def read_program(path: Path, task: Task) -> Program:
     Raises:
         UserError: there is no such file, or it is no program for this task.
     """
+    if path.exists() and not (path.is_file() and path.stat().st_size <= 1_000_000):
+        raise UserError(f"reward {str(path)!r} is no text file of a program's size")
     try:
         return check(path.read_text(encoding="utf-8"), task)
     except FileNotFoundError:
-        wanted = f"a program file, {' or '.join(BUILT_IN)}"
-        raise UserError(f"reward {str(path)!r}: there is no such file; wanted {wanted}") from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise UserError(f"reward {str(path)!r}: there is no such file") from None
+    except (UnicodeDecodeError, OSError) as error:
         raise UserError(f"reward {str(path)!r} is no text file: {error}") from error
 
 
 def begin(task: Task, reward: str | WrittenReward[Program], config: TrainConfig, out: Path) -> Run:
     """A run folder for a training, with its reward in it: a written one, a program's file, "expert" or "sparse"."""
+    first_train_seed(config.seed, config.num_envs)  # before there is a folder
     if isinstance(reward, str):
+        if reward not in BUILT_IN and not Path(reward).exists():
+            close = nearest(reward, BUILT_IN)
+            hint = f"did you mean {close!r}? " if close else ""
+            raise UserError(f"reward {reward!r}: there is no such file; {hint}wanted a program file, expert or sparse")
         program = None if reward in BUILT_IN else read_program(Path(reward), task)
         kind = reward if program is None else "program"
     else:

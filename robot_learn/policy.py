@@ -108,4 +108,4 @@ def load_policy(source: Run | Path | str, *, seed: int = 0) -> MlpPolicy:
     except FileNotFoundError:
         raise UserError(f"no policy at {path}: train the run first, or resume it") from None
     except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not a policy: {error}") from error
+        raise UserError(f"{path} is not a policy that was saved by a training run") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -66,9 +67,10 @@ class TrainConfig:
             if value is not None and not 0.0 < value <= 1.0:
                 raise UserError(f"{name} is {value}: wanted above 0, at most 1")
         if self.algorithm == "ppo" and self.num_envs * self.n_steps % self.minibatches:
+            multiple = self.minibatches // math.gcd(self.n_steps, self.minibatches)
             raise UserError(
                 f"{self.num_envs} worlds of {self.n_steps} steps do not divide into {self.minibatches} minibatches: "
-                "change num_envs, n_steps or minibatches"
+                f"wanted num_envs to be a multiple of {multiple}"
             )
 
 

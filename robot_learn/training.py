@@ -92,6 +92,7 @@ def _learn(model: PPO | SAC, loop: _Loop) -> TrainResult:
     stopped = _Stop()
     with Metrics(loop.run, resumed_at=model.num_timesteps) as metrics, _first_interrupt() as interrupt:
         loop.metrics, loop.interrupt = metrics, interrupt
+        loop.model = model  # SB3 sets it only when it has something to learn
         loop.begin_session(model.num_timesteps)
         try:
             if remaining > 0 and not loop.reached_success():
@@ -271,7 +272,7 @@ class _Loop(BaseCallback):
         self._on_progress(
             Progress(
                 steps=steps,
-                total_steps=self.config.total_steps,
+                total_steps=max(self.config.total_steps, steps),  # the last iteration is always a whole one
                 iteration=self.iteration,
                 success_rate=success_rate,
                 mean_return=mean_return,

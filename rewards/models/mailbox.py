@@ -56,12 +56,14 @@ class Mailbox:
         reply_file = place / _reply_name(request.sample)
         _post(place, request)
         if not _has_text(reply_file):
-            self._wait(place, reply_file)
+            refused = sum(message.role == "assistant" for message in request.messages)
+            self._wait(place, reply_file, refused)
         date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(reply_file.stat().st_mtime))
         return Reply(_read_text(reply_file), _UNNAMED, date, "mailbox")
 
-    def _wait(self, place: Path, reply_file: Path) -> None:
-        wanted = f"give {place / 'prompt.txt'} to a model and put its whole reply, unchanged, into {reply_file}"
+    def _wait(self, place: Path, reply_file: Path, refused: int) -> None:
+        again = f"reply {refused} was refused, and why stands at the end of the next prompt: " if refused else ""
+        wanted = f"{again}give {place / 'prompt.txt'} to a model and put its whole reply, unchanged, into {reply_file}"
         wait_s = self.wait_s
         if wait_s is None:
             wait_s = float("inf") if sys.stdin is not None and sys.stdin.isatty() else 0.0

@@ -47,6 +47,10 @@ class Recordings:
     def spec(self) -> str:
         return "recordings" if self.folder == SHIPPED else f"recordings:{self.folder}"
 
+    def labels(self) -> set[str]:
+        """What there are recordings of, e.g. task names."""
+        return {str(json.loads(path.read_bytes())["label"]) for path in sorted(self.folder.glob("*.json"))}
+
     def complete(self, request: Request) -> Reply:
         """The recorded reply, bit for bit.
 

@@ -48,8 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        sys.stderr.write(f"robot-learn: {error}\n")
-        return 2
+        return _mistake(error, as_json="--json" in words)
+    except MemoryError as error:
+        if debug:
+            raise
+        return _mistake(UserError(f"not enough memory ({error}); fewer worlds (--num-envs) want less"), as_json=False)
     except KeyboardInterrupt:
         if debug:
             raise
@@ -65,9 +68,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _mistake(error: UserError, *, as_json: bool) -> int:
+    if as_json:
+        from robot_learn.cli.output import put_json
+
+        found = [vars(entry) if hasattr(entry, "__dict__") else entry for entry in getattr(error, "diagnostics", ())]
+        put_json({"error": str(error), "diagnostics": found})
+    sys.stderr.write(f"robot-learn: {error}\n")
+    return 2
+
+
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        sys.stdout.write(_overview(COMMANDS))
+        sys.stdout.write(_INTRO + _list(COMMANDS) + _OUTRO)
         return 0
     if words == ["--version"]:
         from robot_learn import __version__
@@ -76,7 +89,8 @@ def _dispatch(words: list[str]) -> int:
         return 0
     name = _command(words)
     if name is None:
-        sys.stdout.write(_overview([known for known in COMMANDS if known.startswith(f"{words[0]} ")]))
+        group = [known for known in COMMANDS if known.startswith(f"{words[0]} ")]
+        sys.stdout.write(f"usage: robot-learn {words[0]} COMMAND [...]\n\n{_list(group)}")
         return 0
     return _run(name, words[len(name.split()) :])
 
@@ -106,10 +120,10 @@ def _run(name: str, words: list[str]) -> int:
     return int(command.run() or 0)
 
 
-def _overview(names: Sequence[str] | dict[str, str]) -> str:
+def _list(names: Sequence[str] | dict[str, str]) -> str:
     width = max(len(name) for name in names) + 4
     lines = []
     for name in names:
         first = (load(COMMANDS, name, kind="command").__doc__ or "").strip().splitlines()[0]
         lines.append(f"    {name:<{width}}{first}")
-    return _INTRO + "\n".join(lines) + "\n" + _OUTRO
+    return "\n".join(lines) + "\n"

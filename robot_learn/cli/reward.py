@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from robot_learn.cli.output import TaskName, put, put_json, say, table
+from robot_learn.cli.output import OptionalFloat, OptionalPath, TaskName, put, put_json, say, table
+from robot_learn.errors import UserError
 
 if TYPE_CHECKING:
     from rewards.program import Program
@@ -20,7 +21,7 @@ class Write:
 
     task: TaskName
     """A task; `robot-learn tasks` lists them."""
-    out: Path | None = None
+    out: OptionalPath = None
     """A folder for reward.py, prompt.txt, reply.txt and provenance.json; without one, the program is printed."""
     model: str = "recordings"
     """Who writes: recordings[:FOLDER], openai:MODEL (any compatible endpoint, OPENAI_BASE_URL), anthropic:MODEL,
@@ -29,11 +30,11 @@ class Write:
     """Which of several replies to the same prompt."""
     max_repairs: int = 3
     """How often a program that does not pass the check is handed back."""
-    temperature: float | None = None
+    temperature: OptionalFloat = None
     """For live models; without it, the model's own."""
-    record: Path | None = None
+    record: OptionalPath = None
     """A folder to record live replies in, for `--model recordings:FOLDER`."""
-    cache: Path | None = None
+    cache: OptionalPath = None
     """A folder of a live model's replies, so that nothing is asked and paid twice."""
     max_tokens: int = 1_000_000
     """How many tokens a live model may use up before it is asked no more."""
@@ -44,6 +45,8 @@ class Write:
         import sims
         from robot_learn import loops
 
+        if self.out is not None and self.out.exists() and not self.out.is_dir():
+            raise UserError(f"--out {self.out} is a file: wanted a folder")
         written = loops.write_program(
             sims.task(self.task),
             model=self.model,
@@ -111,7 +114,10 @@ class Show:
             run = runs.Run.open(self.source)
             put(run.read_text(runs.PROMPT if self.prompt else runs.REWARD))
             return 0
-        task = sims.task(self.source)
+        try:
+            task = sims.task(self.source)
+        except UserError as error:
+            raise UserError(f"{self.source!r} is neither the folder of a run nor a task: {error}") from None
         if self.prompt:
             put(transcript(build_prompt(task, language_reference())))
         else:

@@ -21,13 +21,19 @@ class Tasks:
 
     def run(self) -> int:
         import sims
+        from rewards.models import Recordings
 
         if self.name is None:
-            found = [sims.task(name) for name in sims.TASKS]
+            recorded = Recordings().labels()
+            rows = [
+                {"task": name, "recorded": name in recorded, "instruction": sims.task(name).instruction}
+                for name in sims.TASKS
+            ]
             if self.json:
-                put_json([{"name": task.name, "instruction": task.instruction} for task in found])
+                put_json(rows)
             else:
-                put(table([{"task": task.name, "instruction": task.instruction} for task in found]))
+                put(table(rows))
+                put(f"\n{len(recorded)} have a recorded reply, so that `robot-learn run TASK` wants no model of yours")
             return 0
         task = sims.task(self.name)
         if self.json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from robot_learn.cli.output import TaskName, put, put_json, say
+from robot_learn.cli.output import OptionalFloat, OptionalInt, OptionalPath, OptionalText, TaskName, put, put_json, say
 from robot_learn.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,18 +29,18 @@ class RunTask:
     """Who writes the reward: recordings[:FOLDER], openai:MODEL, anthropic:MODEL, mailbox:FOLDER."""
     sample: int = 0
     """Which of several replies to the same prompt."""
-    steps: int | None = None
+    steps: int = 700_000
     """Training steps of all worlds together."""
-    num_envs: int | None = None
+    num_envs: int = 128
     """Worlds trained in at once."""
     seed: int = 0
     """Of the training; evaluation has seeds of its own."""
     episodes: int = 50
-    """Evaluation episodes."""
+    """Evaluation episodes; 0 leaves the evaluation out."""
     out: Path = Path("runs")
     """Where run folders are made."""
-    video: bool = True
-    """Film the first episodes of the evaluation (--no-video)."""
+    no_video: bool = False
+    """Do not film the first episodes of the evaluation."""
     json: bool = False
     """Print the result as JSON."""
 
@@ -50,7 +50,8 @@ class RunTask:
         from robot_learn.train_config import preset
 
         task = sims.task(self.task)
-        config = preset("ppo", **_given(total_steps=self.steps, num_envs=self.num_envs), seed=self.seed)
+        _not_below(0, self.episodes)
+        config = preset("ppo", total_steps=self.steps, num_envs=self.num_envs, seed=self.seed)
         say(f"sentence  {task.instruction}")
         written = loops.write_program(task, model=self.model, sample=self.sample)
         program, final = written.program, written.replies[-1]
@@ -58,7 +59,7 @@ class RunTask:
         run = loops.begin(task, written, config, self.out)
         run.write_json("config.json", run.config | {"model": self.model, "sample": self.sample})
         say(f"run       {run.path}")
-        return _train_and_measure(run, config, False, self.episodes, self.video, self.json)
+        return _train_and_measure(run, config, False, self.episodes, not self.no_video, self.json)
 
 
 @dataclass(frozen=True)
@@ -67,33 +68,34 @@ class Train:
 
     task: OptionalTask = None
     """A task; not needed with --resume."""
-    reward: str | None = None
+    reward: OptionalText = None
     """A program's file, `expert` (the simulator's own reward) or `sparse` (1 at success)."""
-    resume: Path | None = None
+    resume: OptionalPath = None
     """The folder of a run to go on with."""
     algorithm: Literal["ppo", "sac"] | None = None
     """PPO (the default) or SAC."""
-    steps: int | None = None
-    """Training steps of all worlds together."""
-    num_envs: int | None = None
-    """Worlds trained in at once."""
-    seed: int | None = None
+    steps: OptionalInt = None
+    """Training steps of all worlds together (PPO 700,000, SAC 300,000)."""
+    num_envs: OptionalInt = None
+    """Worlds trained in at once (PPO 128, SAC 16)."""
+    seed: OptionalInt = None
     """Of the training (0); evaluation has seeds of its own."""
-    stop_at_success: float | None = None
+    stop_at_success: OptionalFloat = None
     """End early at this success rate over the last 200 training episodes."""
     episodes: int = 50
     """Evaluation episodes; 0 leaves the evaluation out."""
     out: Path = Path("runs")
     """Where run folders are made."""
-    video: bool = True
-    """Film the first episodes of the evaluation (--no-video)."""
+    no_video: bool = False
+    """Do not film the first episodes of the evaluation."""
     json: bool = False
     """Print the result as JSON."""
 
     def run(self) -> int:
+        _not_below(0, self.episodes)
         run, config = self._resumed() if self.resume else self._begun()
         say(f"run       {run.path}")
-        return _train_and_measure(run, config, self.resume is not None, self.episodes, self.video, self.json)
+        return _train_and_measure(run, config, self.resume is not None, self.episodes, not self.no_video, self.json)
 
     def _begun(self) -> tuple[Run, TrainConfig]:
         import sims
@@ -136,8 +138,8 @@ class Evaluate:
     """The folder of a run."""
     episodes: int = 50
     """Evaluation episodes."""
-    video: bool = True
-    """Film the first episodes (--no-video)."""
+    no_video: bool = False
+    """Do not film the first episodes."""
     json: bool = False
     """Print the result as JSON."""
 
@@ -145,8 +147,9 @@ class Evaluate:
         from robot_learn import loops
         from robot_learn.runs import Run
 
+        _not_below(1, self.episodes)
         run = Run.open(self.folder)
-        _show(run, loops.evaluate_run(run, episodes=self.episodes, video=self.video), self.json)
+        _show(run, loops.evaluate_run(run, episodes=self.episodes, video=not self.no_video), self.json)
         return 0
 
 
@@ -154,18 +157,33 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def _not_below(least: int, episodes: int) -> None:
+    if episodes < least:
+        raise UserError(f"--episodes {episodes}: wanted {least} or more")
+
+
 def _train_and_measure(run: Run, config: TrainConfig, resume: bool, episodes: int, video: bool, as_json: bool) -> int:
     from robot_learn import loops
 
-    result = loops.train_run(run, config, resume=resume)
+    go_on = f"go on with: robot-learn train --resume {run.path}"
+    try:
+        result = loops.train_run(run, config, resume=resume)
+    except KeyboardInterrupt:
+        say(f"stopped at once; {go_on}")
+        return 130
     if result.interrupted:
-        say(f"interrupted at {result.steps:,} steps; go on with: robot-learn train --resume {run.path}")
+        say(f"interrupted at {result.steps:,} steps; {go_on}")
         return 130
     say(f"trained   {result.steps:,} steps in {result.seconds:.0f} s")
-    if episodes:
+    if not episodes:
+        if as_json:
+            put_json({"run": str(run.path), **asdict(result)})
+        return 0
+    try:
         _show(run, loops.evaluate_run(run, episodes=episodes, video=video), as_json)
-    elif as_json:
-        put_json({"run": str(run.path), **asdict(result)})
+    except KeyboardInterrupt:
+        say(f"interrupted; the policy is trained, measure it with: robot-learn evaluate {run.path}")
+        return 130
     return 0
 
 

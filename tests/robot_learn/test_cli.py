@@ -51,7 +51,15 @@ def test_every_command_explains_itself_and_each_of_its_options(name: str, capsys
         (["tasks", "drawer-open"], "did you mean 'metaworld/drawer-open'"),
         (["run", "metaworld/drawer"], "no task named 'metaworld/drawer'"),
         (["train", "metaworld/drawer-open"], "train wants a TASK and --reward"),
-        (["train", "metaworld/drawer-open", "--reward", "experts"], "there is no such file"),
+        (["train", "metaworld/drawer-open", "--reward", "experts"], "did you mean 'expert'"),
+        (["train", "metaworld/drawer-open", "--reward", "/dev/zero"], "no text file of a program's size"),
+        (["train", "metaworld/drawer-open", "--reward", "sparse", "--seed", "-1"], "seed -1: wanted 0 to"),
+        (["train", "metaworld/drawer-open", "--reward", "sparse", "--num-envs", "1"], "to be a multiple of 8"),
+        (["run", "metaworld/drawer-open", "--episodes", "-2"], "--episodes -2: wanted 0 or more"),
+        (["evaluate", "nowhere", "--episodes", "0"], "--episodes 0: wanted 1 or more"),
+        (["reward", "check", "nowhere.py", "--task", "metaworld/reach"], "there is no such file"),
+        (["reward", "show", "nowhere"], "neither the folder of a run nor a task"),
+        (["reward", "write", "metaworld/reach", "--out", __file__], "is a file: wanted a folder"),
         (["train", "--resume", "nowhere"], "does not exist"),
         (["evaluate", "nowhere"], "nowhere is not a run folder"),
         (["bench", "simm"], "did you mean 'sim'"),
@@ -59,9 +67,15 @@ def test_every_command_explains_itself_and_each_of_its_options(name: str, capsys
     ],
 )
 def test_a_mistake_is_one_message_and_status_2(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     assert run(*words) == 2
+    assert list(tmp_path.iterdir()) == []  # no run folder was left behind
     captured = capsys.readouterr()
     assert message in captured.err
     assert "Traceback" not in captured.err
@@ -98,7 +112,8 @@ def test_a_fault_of_ours_is_status_1_without_a_traceback(
 def test_tasks_lists_the_whole_registry_with_instructions(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tasks", "--json") == 0
     listed = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in listed] == list(sims.TASKS)
+    assert [row["task"] for row in listed] == list(sims.TASKS)
+    assert {"metaworld/drawer-open", "mujoco/hopper"} <= {row["task"] for row in listed if row["recorded"]}
     assert all(row["instruction"].endswith(".") for row in listed)
 
 
@@ -128,6 +143,15 @@ def test_reward_check_points_at_the_fault(tmp_path: Path, capsys: pytest.Capture
     assert "did you mean scene.drawer.opening" in shown
 
 
+def test_with_json_a_refusal_is_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "reward.py"
+    path.write_text(PROGRAM.replace("opening", "openning"))
+    assert run("reward", "check", str(path), "--task", "metaworld/drawer-open", "--json") == 2
+    (found,) = json.loads(capsys.readouterr().out)["diagnostics"]
+    assert (found["line"], found["column"]) == (2, 21)
+    assert "scene.drawer.opening" in found["advice"]
+
+
 def test_prompt_shows_the_scene_and_no_measure_of_success(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("reward", "show", "metaworld/drawer-open", "--prompt") == 0
     shown = capsys.readouterr().out
@@ -144,7 +168,12 @@ def test_mailbox_round_trip_writes_a_reward_and_then_a_recording(
     assert run(*words) == 2
     assert "put its whole reply" in capsys.readouterr().err
     (place,) = box.iterdir()
-    (place / "reply.txt").write_text(f"Pull it.\n```python\n{PROGRAM}```\n")
+    (place / "reply.txt").write_text("```python\n" + PROGRAM.replace("opening", "openning") + "```\n")
+    assert run(*words) == 2
+    assert "reply 1 was refused" in capsys.readouterr().err
+    (second,) = set(box.iterdir()) - {place}
+    assert "did you mean scene.drawer.opening" in (second / "prompt.txt").read_text()
+    (second / "reply.txt").write_text(f"Pull it.\n```python\n{PROGRAM}```\n")
     assert run(*words) == 0
     assert (out / "reward.py").read_text() == PROGRAM
     assert run("reward", "record", str(box), "--model", "model-x", "--out", str(kept)) == 0
@@ -169,6 +198,8 @@ def test_train_then_evaluate_then_resume_by_command(tmp_path: Path, capsys: pyte
     again = json.loads(capsys.readouterr().out)
     assert again["episodes"] == first["episodes"]
     assert run("train", "--resume", str(folder), "--steps", "3200", "--episodes", "0", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 3200
+    assert run("train", "--resume", str(folder), "--episodes", "0", "--json") == 0  # nothing is left to train
     assert json.loads(capsys.readouterr().out)["steps"] == 3200
     assert run("train", "--resume", str(folder), "--seed", "1") == 2
     assert "seed was 0, now 1" in capsys.readouterr().err
