@@ -126,7 +126,8 @@ def _result(data: ReportData) -> str:
     listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
     return (
         f'<div class="card"><p class="label">Success</p><p class="big">{rate:.0%}</p>'
-        f"<p>{successes} of {count} episodes on starts never trained on; 95% interval {low:.0%} to {high:.0%}</p>{bar}"
+        f"<p>{successes} of {count} episodes, on starts never trained on, achieved the task at some step; "
+        f"95% interval {low:.0%} to {high:.0%}</p>{bar}"
         f'<div class="dots" role="img" aria-label="One square per episode">{dots}</div><dl>{listed}</dl></div>'
     )
 
