@@ -67,23 +67,27 @@ def _characters(text: str) -> list[Diagnostic]:
 def _tokens(text: str) -> list[Diagnostic]:
     """Judge every token, and stop at the first text that Python's own tokenizer cannot read."""
     found: list[Diagnostic] = []
-    depth = indent = in_statement = 0
+    indent = in_statement = 0
+    opened: list[tuple[int, int]] = []  # where each bracket that is still open stands
     try:
         for count, token in enumerate(tokenize.generate_tokens(io.StringIO(text).readline), start=1):
             in_statement = 0 if token.type == tokenize.NEWLINE else in_statement + 1
-            if token.type == tokenize.OP:
-                depth += (token.string in "([{") - (token.string in ")]}")
+            if token.type == tokenize.OP and token.string in "([{":
+                opened.append(token.start)
+            elif token.type == tokenize.OP and token.string in ")]}":
+                del opened[-1:]
             indent += (token.type == tokenize.INDENT) - (token.type == tokenize.DEDENT)
             line, column = token.start[0], token.start[1] + 1
             found += [Diagnostic(line, column, *finding) for finding in _judge(token)]
-            excess = _excess(depth, indent, in_statement, count)
+            excess = _excess(len(opened), indent, in_statement, count)
             if excess is not None:
                 return [*found, Diagnostic(line, column, *excess)]
     except tokenize.TokenError as error:
         message, at = error.args[0], error.args[1]
         unclosed = "a bracket or a string is not closed" if "EOF" in message else f"this is not Python: {message}"
         last_line = text.count("\n") + 1
-        found.append(Diagnostic(*_at(min(at[0], last_line), at[1]), unclosed, "close every bracket and every string"))
+        line, column = (opened[-1][0], opened[-1][1] + 1) if opened else _at(min(at[0], last_line), at[1])
+        found.append(Diagnostic(line, column, unclosed, "close every bracket and every string"))
     except SyntaxError as error:
         at = _at(error.lineno, error.offset)
         found.append(Diagnostic(*at, f"this is not Python: {error.msg}", "indent every block by four spaces"))

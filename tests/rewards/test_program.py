@@ -254,3 +254,10 @@ def test_the_benchmark_measures_both_backends() -> None:
     rows = run(worlds=(64,), seconds=0.01)
     assert [(row["backend"], row["worlds"]) for row in rows] == [("numpy", 64), ("torch", 64)]
     assert all(row["rewards_per_s"] > 0 for row in rows)
+
+
+def test_an_unclosed_bracket_is_reported_where_it_opens() -> None:
+    with pytest.raises(ProgramError) as refused:
+        check("def reward(scene, action):\n    d = np.sum(action\n    return {'a': d}\n", TASK)
+    (finding,) = refused.value.diagnostics
+    assert (finding.line, finding.column) == (2, 15)
