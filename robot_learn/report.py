@@ -201,7 +201,7 @@ def colour(program: str) -> str:
                 pieces.append(f'<span class="{kind}">{escape(program[begin:end])}</span>')
                 done = end
             before = token.string
-    except (tokenize.TokenError, SyntaxError, IndexError):
+    except (tokenize.TokenError, SyntaxError, UnicodeDecodeError, IndexError):
         pass  # not a whole program: the rest is shown as it is
     return "".join([*pieces, escape(program[done:])])
 
