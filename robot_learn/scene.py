@@ -89,9 +89,9 @@ class Scene:
     Values are not copied: whoever makes a scene hands over arrays that it will not write again.
     """
 
-    RESERVED = ("initial", "previous", "schema", "num_worlds", "world")
+    RESERVED = ("initial", "previous", "schema", "num_worlds", "steps", "world")
 
-    __slots__ = ("_initial", "_previous", "_values", "schema")
+    __slots__ = ("_initial", "_previous", "_values", "schema", "steps")
 
     def __init__(
         self,
@@ -100,8 +100,10 @@ class Scene:
         *,
         initial: Mapping[str, Array] | None = None,
         previous: Mapping[str, Array] | None = None,
+        steps: Array | None = None,
     ) -> None:
         self.schema = schema
+        self.steps = steps  # (N,) how far each world's episode is, where whoever made the scene knows: for messages
         self._values = values
         self._initial = None if initial is None else Scene(schema, initial)
         self._previous = None if previous is None else Scene(schema, previous)

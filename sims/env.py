@@ -107,7 +107,13 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     @property
     def scene(self) -> Scene:
         """The scene of all worlds now, after any automatic reset."""
-        return Scene(self.task.schema, self._values, initial=self._initial, previous=self._previous)
+        return Scene(
+            self.task.schema,
+            self._values,
+            initial=self._initial,
+            previous=self._previous,
+            steps=self._elapsed.copy(),
+        )
 
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None

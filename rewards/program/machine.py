@@ -162,6 +162,8 @@ class CompiledReward:
             numbers = np.array2string(np.asarray(array[world].tolist()), precision=6, separator=", ", threshold=12)
             shown.append(f"{read_name(node, prefix='scene.')} = {numbers}")
         name = ("the total", *self._term_names)[row]
+        if step is None and scene.steps is not None:
+            step = int(scene.steps[world])
         raise NonFiniteReward(name, world, float(values[row, world]), "; ".join(shown) or "constants alone", step)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,24 @@ def test_an_edited_program_is_not_resumed(tmp_path: Path, capsys: pytest.Capture
     (folder / runs.REWARD).write_text(program.read_text().replace("scene.drawer", "2.0 * scene.drawer"))
     assert main(["train", "--resume", str(folder), "--steps", "800"]) == 2
     assert "begun with another program" in capsys.readouterr().err
+
+
+def test_a_reward_that_is_not_finite_stops_training_and_names_term_world_and_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "reward.py"
+    # At first the hand has hardly moved; some steps later the root is of a negative number.
+    program.write_text(
+        "def reward(scene, action):\n"
+        "    moved = np.linalg.norm(scene.robot.hand_position - scene.initial.robot.hand_position)\n"
+        "    return {'still': np.sqrt(0.02 - moved)}\n"
+    )
+    words = ["train", "metaworld/drawer-open", "--reward", str(program), "--num-envs", "8", "--steps", "1600"]
+    assert main([*words, "--out", str(tmp_path / "runs")]) == 2
+    found = re.search(r"'?still'?.* world (\d+) at step (\d+)", capsys.readouterr().err)
+    assert found is not None
+    assert int(found[1]) < 8
+    assert 1 < int(found[2]) <= 200
 
 
 @pytest.mark.parametrize("name", RECORDED)
