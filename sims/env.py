@@ -16,7 +16,7 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from robot_learn.errors import UserError
+from robot_learn.errors import UserError, unknown
 from robot_learn.scene import Scene
 from robot_learn.types import RewardFn, Task
 
@@ -31,6 +31,7 @@ class Worlds(Protocol):
     num_worlds: int
     observation_space: gymnasium.spaces.Box
     action_space: gymnasium.spaces.Box
+    cameras: tuple[str, ...]  # names of the views that can be rendered, the usual one first
 
     def reset(self, indices: Sequence[int], rngs: Sequence[np.random.Generator]) -> None:
         """Start a new episode in the worlds named, each drawn from its own generator."""
@@ -59,8 +60,11 @@ class Worlds(Protocol):
     def restore(self, index: int, snapshot: Any) -> None:
         """Put a world, any world of the batch, where `snapshot` was taken."""
 
-    def render(self, index: int, width: int, height: int) -> np.ndarray:
-        """(height, width, 3) uint8, upright."""
+    def render(self, index: int, width: int, height: int, camera: str | None = None) -> np.ndarray:
+        """(height, width, 3) uint8, upright: one world to look at, from the first camera unless another is named."""
+
+    def pictures(self, width: int, height: int, camera: str | None = None) -> np.ndarray:
+        """(N, height, width, 3) uint8: all worlds as data, so fast, without shadows and with light geometry."""
 
     def close(self) -> None: ...
 
@@ -222,9 +226,18 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _kept(self) -> tuple[Values, Values, Values]:
         return self._values, self._initial, self._previous
 
-    def render_world(self, index: int, width: int = 480, height: int = 360) -> np.ndarray:
+    def render_world(self, index: int, width: int = 480, height: int = 360, camera: str | None = None) -> np.ndarray:
         """A picture of one world, (height, width, 3) uint8, upright."""
-        return self.worlds.render(index, width, height)
+        return self.worlds.render(index, width, height, self._camera(camera))
+
+    def pictures(self, width: int = 128, height: int = 128, camera: str | None = None) -> np.ndarray:
+        """Pictures of all worlds as data, (N, height, width, 3) uint8, upright: light geometry, no shadows."""
+        return self.worlds.pictures(width, height, self._camera(camera))
+
+    def _camera(self, name: str | None) -> str:
+        if name is not None and name not in self.worlds.cameras:
+            raise unknown("camera", name, self.worlds.cameras)
+        return name or self.worlds.cameras[0]
 
     def close_extras(self, **kwargs: Any) -> None:
         self.worlds.close()

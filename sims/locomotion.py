@@ -21,10 +21,15 @@ from robot_learn.scene import Field, Schema
 from robot_learn.types import ActionComponent, Task
 from sims.env import Values
 from sims.mujoco_worlds import MujocoWorlds, thread_count
-from sims.rendering import camera
+from sims.rendering import Camera
 
 HOPPER_DISTANCE = 5.0  # [m] forward, upright, within 8 s: an average of 0.63 m/s
 ANT_DISTANCE = 10.0  # [m] forward, upright, within 50 s: an average of 0.2 m/s
+
+CAMERAS = {
+    "side": Camera((0.0, 0.0, 0.8), 4.0, 90, -15, follow="torso"),
+    "front": Camera((0.0, 0.0, 0.8), 4.0, 180, -15, follow="torso"),
+}
 
 
 @dataclass(frozen=True)
@@ -203,7 +208,7 @@ class LocomotionWorlds:
     def __init__(self, body: Body, num_worlds: int, *, threads: int | None = None) -> None:
         upstream = body.upstream()
         self.task, self._body = body.task, body
-        self.num_worlds = num_worlds
+        self.num_worlds, self.cameras = num_worlds, tuple(CAMERAS)
         self.observation_space: gymnasium.spaces.Box = upstream.observation_space
         self.action_space: gymnasium.spaces.Box = upstream.action_space
         models = [upstream.model] * thread_count(num_worlds, threads)
@@ -271,10 +276,11 @@ class LocomotionWorlds:
     def _remembered(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self._start_x, self._x, self._last_x
 
-    def render(self, index: int, width: int, height: int) -> np.ndarray:
-        qpos = self._engine.gather("qpos")[index]
-        y = float(qpos[1]) if qpos.size > 10 else 0.0  # the hopper moves in a plane: its second coordinate is height
-        return self._engine.picture(index, camera((float(qpos[0]), y, 0.8), 4.0, 90, -15), width, height)
+    def render(self, index: int, width: int, height: int, camera: str | None = None) -> np.ndarray:
+        return self._engine.picture(index, CAMERAS[camera or self.cameras[0]], width, height)
+
+    def pictures(self, width: int, height: int, camera: str | None = None) -> np.ndarray:
+        return self._engine.pictures(CAMERAS[camera or self.cameras[0]], width, height)
 
     def close(self) -> None:
         self._engine.close()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import mujoco
 import numpy as np
 
-from sims.rendering import Renderer
+from sims.rendering import Camera, Renderer
 
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)  # everything that the next step depends on, warm start included
 
@@ -50,7 +50,9 @@ class MujocoWorlds:
         self._place = [[(name, getattr(model, name)) for name in placed] for model in self.models]
         # Rows are replaced, never written: whoever has read a kept array may keep it.
         self._kept: Arrays = {name: np.tile(value, (num_worlds,) + (1,) * value.ndim) for name, value in self._read[0]}
-        self._placed: Arrays = {name: np.tile(value, (num_worlds, 1, 1)) for name, value in self._place[0]}
+        self._placed: Arrays = {
+            name: np.tile(value, (num_worlds,) + (1,) * value.ndim) for name, value in self._place[0]
+        }
         self._states = np.tile(self._state(0), (num_worlds, 1))
         self._renderers: dict[tuple[int, int], Renderer] = {}
 
@@ -104,12 +106,16 @@ class MujocoWorlds:
         mujoco.mj_camlight(model, data)
         yield model, data
 
-    def picture(self, index: int, view: mujoco.MjvCamera, width: int, height: int) -> np.ndarray:
+    def picture(self, index: int, view: Camera, width: int, height: int) -> np.ndarray:
         """What a camera sees of one world, (height, width, 3) uint8; one renderer a size is kept."""
         if (width, height) not in self._renderers:
             self._renderers[width, height] = Renderer(self.models[0], width, height)
         with self.visit(index) as (_, data):
             return self._renderers[width, height].render(data, view)
+
+    def pictures(self, view: Camera, width: int, height: int) -> np.ndarray:
+        """What a camera sees of every world, (N, height, width, 3) uint8."""
+        return np.stack([self.picture(index, view, width, height) for index in range(self.num_worlds)])
 
     def snapshot(self, index: int) -> tuple[np.ndarray, Arrays, Arrays]:
         """One world: its state, what was read of it and its places."""

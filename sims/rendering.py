@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import os
 import weakref
+from dataclasses import dataclass
 from typing import Any
 
 import mujoco
@@ -66,11 +67,12 @@ class Renderer:
         # Freed at the latest when the interpreter ends, before the libraries that freeing needs are gone.
         self._free = weakref.finalize(self, _free, self._gl, self._context)
 
-    def render(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> np.ndarray:
+    def render(self, data: mujoco.MjData, camera: Camera) -> np.ndarray:
         """A picture, (height, width, 3) uint8."""
         self._context.make_current()
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
-        mujoco.mjv_updateScene(self._model, data, self._option, None, camera, everything, self._scene)
+        view = camera.resolve(self._model, data)
+        mujoco.mjv_updateScene(self._model, data, self._option, None, view, everything, self._scene)
         pixels = np.empty((self.height, self.width, 3), dtype=np.uint8)
         viewport = mujoco.MjrRect(0, 0, self.width, self.height)
         mujoco.mjr_render(viewport, self._scene, self._gl)
@@ -86,10 +88,27 @@ def _free(gl: mujoco.MjrContext, context: Any) -> None:
     context.free()
 
 
-def camera(lookat: tuple[float, float, float], distance: float, azimuth: float, elevation: float) -> mujoco.MjvCamera:
-    """A free camera; `lookat` and `distance` in m, angles in degrees."""
-    free = mujoco.MjvCamera()
-    free.type = mujoco.mjtCamera.mjCAMERA_FREE
-    free.lookat[:] = lookat
-    free.distance, free.azimuth, free.elevation = distance, azimuth, elevation
-    return free
+@dataclass(frozen=True)
+class Camera:
+    """Where a picture is taken from: a camera of the model by `name`, or a view of the point `lookat`."""
+
+    lookat: tuple[float, float, float] = (0.0, 0.0, 0.0)  # [m]; with `follow`, x and y count from that body
+    distance: float = 1.0  # [m]
+    azimuth: float = 90.0  # [degrees] 90 looks along +y
+    elevation: float = -20.0  # [degrees] below 0 looks down
+    follow: str | None = None  # a body that the view moves with
+    name: str | None = None  # a camera of the model; the rest then does not count
+
+    def resolve(self, model: mujoco.MjModel, data: mujoco.MjData) -> mujoco.MjvCamera:
+        """MuJoCo's camera for a world as it stands now."""
+        view = mujoco.MjvCamera()
+        if self.name is not None:
+            view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+            view.fixedcamid = model.camera(self.name).id
+            return view
+        view.type = mujoco.mjtCamera.mjCAMERA_FREE
+        view.lookat[:] = self.lookat
+        if self.follow is not None:
+            view.lookat[:2] += data.body(self.follow).xpos[:2]
+        view.distance, view.azimuth, view.elevation = self.distance, self.azimuth, self.elevation
+        return view

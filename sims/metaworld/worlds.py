@@ -18,12 +18,17 @@ from sims.metaworld.sources import Dial, Joint, Point, Quat, Source
 from sims.metaworld.tasks import Spec
 from sims.metaworld.upstream import Episode, Live, Loan
 from sims.mujoco_worlds import MujocoWorlds, thread_count
-from sims.rendering import camera
+from sims.rendering import Camera
 
 FRAME_SKIP = 5  # substeps of 2.5 ms
 ACTION_SCALE = 1.0 / 100  # [m] that the hand's target moves for an action of 1
 _MOCAP_QUAT = np.array([1.0, 0.0, 1.0, 0.0])
 _PREFIX = {"body": "x", "site": "site_x", "geom": "geom_x"}  # of positions and matrices in MuJoCo's data
+CAMERAS = {
+    "corner": Camera((0.0, 0.68, 0.12), 1.35, 145, -28),
+    "front": Camera((0.0, 0.65, 0.12), 1.3, -90, -25),
+    "side": Camera((0.0, 0.65, 0.12), 1.3, 180, -20),
+}
 _ROBOT = ("hand", "leftclaw", "rightclaw")
 
 
@@ -41,6 +46,7 @@ class MetaWorldWorlds:
         turned = [f"{_PREFIX[quat.kind]}mat" for quat in spec.orientations if quat.xyzw]
         kept = sorted({*turned, "qpos", "mocap_pos", "xpos", "xquat", "site_xpos", "geom_xpos"})
         models = [lent.model for lent in self._loans]
+        self.cameras = tuple(CAMERAS)
         self._engine = MujocoWorlds(models, num_worlds, kept=kept, placed=("body_pos", "site_pos"))
         self._warm_starts = np.zeros((num_worlds, loan.model.nv))  # of the last forces that were computed
         self._mocap_low, self._mocap_high = loan.env.mocap_low, loan.env.mocap_high
@@ -214,8 +220,11 @@ class MetaWorldWorlds:
         self._observations[index], self._previous[index], self._warm_starts[index] = rows
         self._forget()
 
-    def render(self, index: int, width: int, height: int) -> np.ndarray:
-        return self._engine.picture(index, camera((0.0, 0.68, 0.12), 1.35, 145, -28), width, height)
+    def render(self, index: int, width: int, height: int, camera: str | None = None) -> np.ndarray:
+        return self._engine.picture(index, CAMERAS[camera or self.cameras[0]], width, height)
+
+    def pictures(self, width: int, height: int, camera: str | None = None) -> np.ndarray:
+        return self._engine.pictures(CAMERAS[camera or self.cameras[0]], width, height)
 
     def close(self) -> None:
         self._engine.close()
