@@ -1,7 +1,7 @@
 """Simulators: one task is a scene, an instruction and a measured success; single and batched.
 
-A family of tasks is a module with `task(name) -> Task` and `make(name, num_worlds, *, threads) -> sims.env.Worlds`.
-Adding one is that module and a line in `FAMILIES`.
+A family of tasks is a module with `task(name) -> Task`, `make(name, num_worlds, *, threads) -> sims.env.Worlds` and
+`scripted(name, num_worlds) -> Controller`. Adding one is that module, a line in `FAMILIES` and its tasks' names.
 """
 
 from __future__ import annotations
@@ -13,8 +13,15 @@ from robot_learn.registry import load
 from robot_learn.types import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from robot_learn.scene import Scene
     from sims.env import BatchEnv as BatchEnv
     from sims.env import Reward, SingleEnv
+
+    Controller = Callable[[Scene, np.ndarray], np.ndarray]
 
 FAMILIES = {"mujoco": "sims.locomotion", "metaworld": "sims.metaworld"}
 _METAWORLD = (
@@ -63,6 +70,18 @@ def make(
 
     worlds = _from_family(name, "make")(name.partition("/")[2], num_envs, threads=threads)
     return BatchEnv(worlds, reward=reward, max_episode_steps=max_episode_steps, autoreset=autoreset)
+
+
+def scripted(name: str, num_envs: int = 1) -> Controller:
+    """A hand-written controller of a task: actions (N, act_dim) from the scene and the observations of N worlds.
+
+    It keeps the phase of each world's episode and starts over where `scene.steps` is 0.
+
+    Raises:
+        UserError: nobody has written one for this task.
+    """
+    found: Controller = _from_family(name, "scripted")(name.partition("/")[2], num_envs)
+    return found
 
 
 def make_single(name: str, *, reward: Reward = None, render_mode: str | None = None) -> SingleEnv:

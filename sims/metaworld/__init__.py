@@ -11,6 +11,7 @@ from sims.metaworld.sources import Dial, Joint, Named, Point, Quat, Source, body
 from sims.metaworld.tasks import TASKS, Spec
 
 if TYPE_CHECKING:
+    from sims.metaworld.policies import Scripted
     from sims.metaworld.worlds import MetaWorldWorlds
 
 # Upstream's own limit is 500; a competent policy needs 50 to 150 steps, so shorter episodes train faster and ask more.
@@ -72,3 +73,11 @@ def make(name: str, num_worlds: int, *, threads: int | None = None) -> MetaWorld
     spec = _spec(name)
     fields = {named: source for named, source, _ in (*_ROBOT, *spec.scene)}
     return MetaWorldWorlds(name, task(name), spec, fields, num_worlds, threads)
+
+
+def scripted(name: str, num_worlds: int) -> Scripted:
+    """Upstream's hand-written policy of the task `metaworld/<name>`."""
+    from sims.metaworld.policies import Scripted
+
+    _spec(name)
+    return Scripted(name, num_worlds)

@@ -22,3 +22,9 @@ def _compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mujoco.MjModel, "from_xml_path", staticmethod(from_cache))
         yield
+
+
+def needs_extra(task_name: str) -> None:
+    """Skip a test of a task whose simulator is an extra that is not installed."""
+    if task_name.startswith("maniskill/"):
+        pytest.importorskip("mani_skill", reason="needs the extra maniskill")
