@@ -1,0 +1,54 @@
+"""Family "mujoco": behaviours of the bodies that Gymnasium's MuJoCo environments (v5) come with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from robot_learn.errors import UserError, unknown
+from robot_learn.registry import load
+from robot_learn.scene import Scene
+from robot_learn.types import Task
+from sims.mujoco_task import MujocoTask, MujocoTaskWorlds
+
+TASKS = {
+    "hopper": "sims.gym.hopper:RUN",
+    "ant": "sims.gym.ant:RUN",
+    "hopper-front-flip": "sims.gym.hopper_flip:FRONT",
+    "hopper-back-flip": "sims.gym.hopper_flip:BACK",
+    "ant-lie-down": "sims.gym.ant_lie_down:LIE_DOWN",
+    "ant-wave-leg": "sims.gym.ant_wave_leg:WAVE",
+    "cart-pole": "sims.gym.cart_pole:BALANCE",
+}
+SCRIPTED = {"cart-pole": "sims.gym.cart_pole:balance"}
+
+
+def _definition(name: str) -> MujocoTask:
+    if name not in TASKS:
+        raise unknown("task", f"mujoco/{name}", [f"mujoco/{known}" for known in TASKS])
+    found: MujocoTask = load(TASKS, name, kind="task")
+    return found
+
+
+def task(name: str) -> Task:
+    """The task `mujoco/<name>`."""
+    return _definition(name).task
+
+
+def make(name: str, num_worlds: int, *, threads: int | None = None) -> MujocoTaskWorlds:
+    """Worlds of the task `mujoco/<name>`."""
+    return MujocoTaskWorlds(_definition(name), num_worlds, threads=threads)
+
+
+def scripted(name: str, num_worlds: int) -> Callable[[Scene, np.ndarray], np.ndarray]:
+    """A hand-written controller of the task `mujoco/<name>`, where there is one.
+
+    Raises:
+        UserError: there is none; the bodies with legs are for learning.
+    """
+    task(name)
+    if name not in SCRIPTED:
+        raise UserError(f"no scripted controller for 'mujoco/{name}'; there are: {', '.join(SCRIPTED)}")
+    controller: Callable[[Scene, np.ndarray], np.ndarray] = load(SCRIPTED, name, kind="controller")
+    return controller

@@ -1,0 +1,63 @@
+"""What the tasks on Gymnasium's MuJoCo bodies (v5) share: upstream's models, points on them, views and motors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco.ant_v5 import AntEnv
+from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
+
+from robot_learn.errors import unknown
+from robot_learn.types import ActionComponent
+from sims.rendering import Camera
+
+Points = Mapping[
+    str, tuple[str, tuple[float, float, float]]
+]  # name -> a geom of the body it is fixed to, and where [m]
+
+CAMERAS = {
+    "side": Camera((0.0, 0.0, 0.8), 4.0, 90, -15, follow="torso"),
+    "front": Camera((0.0, 0.0, 0.8), 4.0, 180, -15, follow="torso"),
+}
+
+
+def upstream(name: str) -> Any:
+    """The environment of Gymnasium's that the task `mujoco/<name>` equals, without a time limit.
+
+    Raises:
+        UserError: it equals none.
+    """
+    known: dict[str, Callable[[], Any]] = {"hopper": HopperEnv, "ant": AntEnv}
+    if name not in known:
+        raise unknown("task with an upstream environment", f"mujoco/{name}", [f"mujoco/{one}" for one in known])
+    return known[name]()
+
+
+def model(body: str, points: Points | None = None) -> Callable[[], mujoco.MjModel]:
+    """How to build upstream's model of a body, with sites to read at `points`; they change nothing that moves."""
+    return partial(_compile, body, dict(points or {}))
+
+
+def _compile(body: str, points: Points) -> mujoco.MjModel:
+    spec = mujoco.MjSpec.from_file(str(files("gymnasium.envs.mujoco") / "assets" / f"{body}.xml"))
+    for name, (geom, place) in points.items():
+        spec.geom(geom).parent.add_site(name=name, pos=list(place))
+    return spec.compile()
+
+
+def torques(*joints: str) -> tuple[ActionComponent, ...]:
+    """One motor a joint."""
+    meaning = "torque on the {}, as a share of the motor's largest"
+    return tuple(
+        ActionComponent(f"{joint.replace(' ', '_')}_torque", -1.0, 1.0, meaning.format(joint)) for joint in joints
+    )
+
+
+def counted(holds: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """For how many steps in a row something holds, (N,), from whether it does now and the count before."""
+    return np.where(holds, before + 1.0, 0.0)
