@@ -1,0 +1,40 @@
+"""A Franka FR3 on a table: five tasks that a real arm can be given too, steered by the velocity of its fingertips."""
+
+from __future__ import annotations
+
+from robot_learn.errors import unknown
+from robot_learn.registry import load
+from robot_learn.types import Task
+from sims.franka.scripts import Controller
+from sims.mujoco_task import MujocoTask, MujocoTaskWorlds
+
+TASKS = {name: f"sims.franka.{name.replace('-', '_')}" for name in ("reach", "push", "pick-cube", "pour", "drawer")}
+
+
+def _from_module(name: str, attribute: str) -> object:
+    if name not in TASKS:
+        raise unknown("task", f"franka/{name}", [f"franka/{known}" for known in TASKS])
+    return load({name: f"{TASKS[name]}:{attribute}"}, name, kind="Franka task")
+
+
+def definition(name: str) -> MujocoTask:
+    """What the task `franka/<name>` is."""
+    found = _from_module(name, "DEFINITION")
+    assert isinstance(found, MujocoTask)
+    return found
+
+
+def task(name: str) -> Task:
+    """The task `franka/<name>`."""
+    return definition(name).task
+
+
+def make(name: str, num_worlds: int, *, threads: int | None = None) -> MujocoTaskWorlds:
+    """Worlds of the task `franka/<name>`."""
+    return MujocoTaskWorlds(definition(name), num_worlds, threads=threads)
+
+
+def scripted(name: str, num_worlds: int) -> Controller:
+    """A controller that does the task, written by hand from what the scene tells."""
+    controller: Controller = _from_module(name, "script")(num_worlds)  # type: ignore[operator]
+    return controller
