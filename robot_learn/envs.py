@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,8 +13,10 @@ from robot_learn.scene import Scene
 from robot_learn.types import RewardFn, Task
 
 # Training seeds its worlds below this number and evaluation far above it, so that no episode that is
-# reported was ever trained on. `Generator` streams of different seeds are independent.
+# reported was ever trained on. `Generator` streams of different seeds are independent. A sweep, whose result training
+# may use, has its own seeds in between.
 TRAIN_SEEDS = 2**20
+SWEEP_SEED0 = 2**24
 EVAL_SEED0 = 2**30
 
 
@@ -37,9 +40,9 @@ class BatchEnv(Protocol):
     def reward_fn(self) -> RewardFn | None: ...
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Observations (N, obs_dim); world i starts from seed + i."""
+        """Observations (N, obs_dim); world i starts from seed + i, or from the i-th of several seeds."""
         ...
 
     def step(self, actions: np.ndarray, /) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:

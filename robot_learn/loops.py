@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -78,9 +78,21 @@ def read_program(path: Path, task: Task) -> Program:
         raise UserError(f"reward {str(path)!r} is no text file: {error}") from error
 
 
-def begin(task: Task, reward: str | WrittenReward[Program], config: TrainConfig, out: Path) -> Run:
-    """A run folder for a training, with its reward in it: a written one, a program's file, "expert" or "sparse"."""
+def begin(
+    task: Task,
+    reward: str | WrittenReward[Program],
+    config: TrainConfig,
+    out: Path,
+    *,
+    randomise: Mapping[str, Any] | None = None,
+) -> Run:
+    """A run folder for a training, with its reward in it: a written one, a program's file, "expert" or "sparse".
+
+    `randomise` is a table of parameter ranges to train with.
+    """
     first_train_seed(config.seed, config.num_envs)  # before there is a folder
+    if randomise is not None:
+        sims.make(task.name, randomise=randomise).close()
     if isinstance(reward, str):
         if reward not in BUILT_IN and not Path(reward).exists():
             close = nearest(reward, BUILT_IN)
@@ -90,7 +102,8 @@ def begin(task: Task, reward: str | WrittenReward[Program], config: TrainConfig,
         kind = reward if program is None else "program"
     else:
         program, kind = reward.program, "program"
-    run = Run.create(out, task=task.name, seed=config.seed, config={"reward": kind, "train": asdict(config)})
+    asked = {"reward": kind, "train": asdict(config)} | ({} if randomise is None else {"randomise": dict(randomise)})
+    run = Run.create(out, task=task.name, seed=config.seed, config=asked)
     if not isinstance(reward, str):
         reward.save(run.path)
     elif program is not None:
@@ -109,12 +122,13 @@ def train_config(run: Run, **changes: Any) -> TrainConfig:
         raise UserError(f"{run.file(runs.CONFIG)}: settings of another version: {error}") from error
 
 
-def environment(run: Run, num_envs: int) -> sims.BatchEnv:
+def environment(run: Run, num_envs: int, *, randomise: Mapping[str, Any] | None = None) -> sims.BatchEnv:
     """The run's task under the run's reward."""
     kind, task = run.config.get("reward"), sims.task(run.config["task"])
     if kind in BUILT_IN:
-        return sims.make(task.name, num_envs, reward=kind)
-    return sims.make(task.name, num_envs, reward=check(run.read_text(runs.REWARD), task).compile("numpy"))
+        return sims.make(task.name, num_envs, reward=kind, randomise=randomise)
+    program = check(run.read_text(runs.REWARD), task).compile("numpy")
+    return sims.make(task.name, num_envs, reward=program, randomise=randomise)
 
 
 def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> TrainResult:
@@ -123,7 +137,7 @@ def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: boo
     Raises:
         UserError: the run is resumed with other settings, or with another reward program, than it was begun with.
     """
-    env = environment(run, config.num_envs)
+    env = environment(run, config.num_envs, randomise=run.config.get("randomise"))
     if run.has(runs.REWARD):
         run.settle("program", {"sha256": hashlib.sha256(run.read_text(runs.REWARD).encode()).hexdigest()})
     display: AbstractContextManager[Callable[[Progress], None] | None]
@@ -138,6 +152,7 @@ def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: boo
 def evaluate_run(run: Run, *, episodes: int = 50, video: bool = True) -> Evaluation:
     """Measure a run's policy on seeds that training never saw, and write evaluation, video and report.
 
+    The worlds are the nominal ones, also where training randomised them: `robot-learn sweep` measures the others.
     A machine that cannot render loses only the video; the reason is in the run's evaluation.
     """
     task = sims.task(run.config["task"])
@@ -185,4 +200,6 @@ def command_of(run: Run) -> str:
     for name in ("algorithm", "total_steps", "num_envs", "seed"):
         if name in settings and settings[name] != defaults[name]:
             words += [f"--{name.replace('_', '-').removeprefix('total-')}", str(settings[name])]
+    if "randomise" in stored:
+        words += ["--randomise", str(run.file(runs.CONFIG))]
     return shlex.join(words)

@@ -5,6 +5,7 @@ runs/metaworld-drawer-open-20260131-142501-s0/
     reward.py prompt.txt reply.txt              put there by whoever wrote the reward
     progress.csv tensorboard/ checkpoint.pkl    written while training
     policy.npz evaluation.json trace.json video.mp4 report.html
+    sweep.json sweep.png randomisation.json     what a sweep over physical parameters found, and proposes to train with
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ REWARD, PROMPT, REPLY = "reward.py", "prompt.txt", "reply.txt"
 PROGRESS, TENSORBOARD, CHECKPOINT = "progress.csv", "tensorboard", "checkpoint.pkl"
 POLICY, EVALUATION, TRACE = "policy.npz", "evaluation.json", "trace.json"
 VIDEO, REPORT = "video.mp4", "report.html"
+SWEEP, SWEEP_PLOT, RANDOMISATION = "sweep.json", "sweep.png", "randomisation.json"
 
 PACKAGES = ("numpy", "torch", "stable-baselines3", "gymnasium", "mujoco", "metaworld")
 

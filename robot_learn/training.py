@@ -70,6 +70,12 @@ def train(
     first_seed = first_train_seed(config.seed, config.num_envs)
     if env.num_envs != config.num_envs:
         raise UserError(f"the environment has {env.num_envs} worlds, the configuration wants {config.num_envs}")
+    shape = env.single_observation_space.shape
+    if len(shape) != 1:
+        raise UserError(
+            f"observations of shape {shape}: the networks of this trainer want a row of numbers; for pictures use "
+            "Stable-Baselines3's CnnPolicy on robot_learn.vec_env.SB3VecEnv"
+        )
     if not resume and (run.has(CHECKPOINT) or run.has(PROGRESS)):
         raise UserError(f"run {run.path} was trained before: resume it, or begin a new run")
     run.settle("train", asdict(config), free=FREE_ON_RESUME)

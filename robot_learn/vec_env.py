@@ -36,7 +36,9 @@ class SB3VecEnv(VecEnv):
     def __init__(self, env: BatchEnv) -> None:
         self.env = env
         space, action_space = env.single_observation_space, env.single_action_space
-        observation_space = Box(space.low.astype(np.float32), space.high.astype(np.float32), dtype=np.float32)
+        observation_space = space
+        if space.dtype != np.uint8:  # pictures stay bytes
+            observation_space = Box(space.low.astype(np.float32), space.high.astype(np.float32), dtype=np.float32)
         super().__init__(env.num_envs, observation_space, Box(action_space.low, action_space.high, dtype=np.float32))
         self.finished: deque[FinishedEpisode] = deque(maxlen=KEPT_EPISODES)
         self.num_finished = 0
@@ -50,12 +52,12 @@ class SB3VecEnv(VecEnv):
         self._quiet: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
 
     def reset(self) -> np.ndarray:
-        """Observations (N, obs_dim) float32; world i starts from the seed given to `seed`, plus i."""
+        """Observations (N, obs_dim) float32 (pictures uint8); world i starts from the seed given to `seed`, plus i."""
         observation, _ = self.env.reset(seed=self._seeds[0])
         self._reset_seeds()
         self._reset_options()
         self._returns[:], self._lengths[:], self._successes[:] = 0.0, 0, False
-        return observation.astype(np.float32)
+        return self._as_declared(observation)
 
     def step_async(self, actions: np.ndarray) -> None:
         self._actions = actions
@@ -72,7 +74,10 @@ class SB3VecEnv(VecEnv):
         self._add_terms(info.get("reward_terms", {}))
         done = terminated | truncated
         infos = self._end_episodes(done, terminated, info) if done.any() else self._quiet
-        return observation.astype(np.float32), reward.astype(np.float32), done, infos
+        return self._as_declared(observation), reward.astype(np.float32), done, infos
+
+    def _as_declared(self, observation: np.ndarray) -> np.ndarray:
+        return observation.astype(self.observation_space.dtype)
 
     def _add_terms(self, terms: dict[str, np.ndarray]) -> None:
         self._term_steps += self.num_envs
@@ -88,7 +93,7 @@ class SB3VecEnv(VecEnv):
             )
             self.finished.append(episode)
             infos[world] = {
-                "terminal_observation": last[world].astype(np.float32),
+                "terminal_observation": self._as_declared(last[world]),
                 "TimeLimit.truncated": not terminated[world],
                 "is_success": episode.success,
                 "episode": {"r": episode.episode_return, "l": episode.length},

@@ -6,14 +6,14 @@ A family of tasks is a module with `task(name) -> Task`, `make(name, num_worlds,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from robot_learn.errors import unknown
 from robot_learn.registry import load
 from robot_learn.types import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Controller = Callable[[Scene, np.ndarray], np.ndarray]
 
-FAMILIES = {"mujoco": "sims.locomotion", "metaworld": "sims.metaworld"}
+FAMILIES = {"mujoco": "sims.gym", "metaworld": "sims.metaworld", "uav": "sims.uav", "franka": "sims.franka", "soft": "sims.soft", "maniskill": "sims.maniskill"}
 _METAWORLD = (
     "assembly basketball bin-picking box-close button-press button-press-topdown button-press-topdown-wall "
     "button-press-wall coffee-button coffee-pull coffee-push dial-turn disassemble door-close door-lock door-open "
@@ -32,7 +32,7 @@ _METAWORLD = (
     "pick-place pick-place-wall plate-slide plate-slide-back plate-slide-back-side plate-slide-side push push-back "
     "push-wall reach reach-wall shelf-place soccer stick-pull stick-push sweep sweep-into window-close window-open"
 )
-_NAMES = {"mujoco": ["hopper", "ant"], "metaworld": _METAWORLD.split()}
+_NAMES = {"mujoco": "hopper ant hopper-front-flip hopper-back-flip ant-lie-down ant-wave-leg cart-pole".split(), "metaworld": _METAWORLD.split(), "uav": ["gate", "tube"], "franka": ["reach", "push", "pick-cube"], "soft": ["straighten-rope", "fold-cloth", "pass-water"], "maniskill": "pick-cube stack-cube push-cube pull-cube stack-pyramid lift-peg-upright peg-insertion-side plug-charger poke-cube pull-cube-tool place-sphere roll-ball push-t two-robot-pick-cube two-robot-stack-cube lift-cube turn-faucet open-cabinet-drawer open-cabinet-door push-chair".split()}
 TASKS = tuple(f"{family}/{name}" for family, names in _NAMES.items() for name in names)
 
 
@@ -61,15 +61,46 @@ def make(
     max_episode_steps: int | None = None,
     autoreset: bool = True,
     threads: int | None = None,
+    randomise: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    observe: Literal["state", "pixels"] = "state",
+    image_size: Sequence[int] = (128, 128),
+    camera: str | None = None,
+    **options: Any,
 ) -> BatchEnv:
     """`num_envs` worlds of a task as one `gymnasium.vector.VectorEnv`.
 
     `reward` is a reward function, "expert" (upstream's own), "sparse" (1 at success) or None (0).
+    `randomise` is a table of parameter ranges to draw from at each reset (`sims.ranges`); `parameters` gives values
+    that stay, a number or (num_envs,) each: `make(name, 3, parameters={"mass": [0.5, 1, 2]})`.
+    `options` go to the family, e.g. ManiSkill's `device="cuda"` and `assets="partnet"`.
+    With `observe="pixels"` observations are pictures of `image_size` (height, width), uint8, from `camera`.
     """
     from sims.env import BatchEnv
 
-    worlds = _from_family(name, "make")(name.partition("/")[2], num_envs, threads=threads)
+    worlds = _from_family(name, "make")(name.partition("/")[2], num_envs, threads=threads, **options)
+    if randomise is not None or parameters is not None:
+        from sims.randomise import RandomisedWorlds
+
+        worlds = RandomisedWorlds(worlds, randomise, parameters)
+    if observe not in ("state", "pixels"):
+        raise unknown("kind of observation", observe, ("state", "pixels"))
+    if observe == "pixels":
+        from sims.pixels import PixelWorlds
+
+        worlds = PixelWorlds(worlds, image_size, camera)
     return BatchEnv(worlds, reward=reward, max_episode_steps=max_episode_steps, autoreset=autoreset)
+
+
+def randomisable(name: str) -> tuple[str, ...]:
+    """The parameters of a task that `randomise` and `parameters` of `make` may name."""
+    from sims.randomise import allowed_parameters
+
+    worlds = _from_family(name, "make")(name.partition("/")[2], 1, threads=1)
+    try:
+        return allowed_parameters(worlds)
+    finally:
+        worlds.close()
 
 
 def scripted(name: str, num_envs: int = 1) -> Controller:
@@ -84,8 +115,8 @@ def scripted(name: str, num_envs: int = 1) -> Controller:
     return found
 
 
-def make_single(name: str, *, reward: Reward = None, render_mode: str | None = None) -> SingleEnv:
-    """One world of a task as a `gymnasium.Env`."""
+def make_single(name: str, *, reward: Reward = None, render_mode: str | None = None, **options: Any) -> SingleEnv:
+    """One world of a task as a `gymnasium.Env`; options as those of `make`."""
     from sims.env import SingleEnv
 
-    return SingleEnv(make(name, 1, reward=reward, autoreset=False, threads=1), render_mode=render_mode)
+    return SingleEnv(make(name, 1, reward=reward, autoreset=False, threads=1, **options), render_mode=render_mode)

@@ -7,6 +7,7 @@ short rounds and their medians count, so that what else the machine does falls o
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,9 @@ from gymnasium.wrappers import TimeLimit
 import sims
 from robot_learn.errors import UserError
 
-TASKS = ("metaworld/drawer-open", "metaworld/button-press", "mujoco/hopper", "mujoco/ant")
+TASKS: tuple[str, ...] = ("metaworld/drawer-open", "metaworld/button-press", "mujoco/hopper", "mujoco/ant")
+if importlib.util.find_spec("mani_skill") is not None:  # an extra
+    TASKS += ("maniskill/pick-cube", "maniskill/stack-cube")
 BATCHES = (16, 64, 128, 256)
 ONE, ASYNC, OURS = "upstream", "AsyncVectorEnv", "ours"
 
@@ -41,11 +44,16 @@ def upstream(task_name: str) -> gymnasium.Env[Any, Any]:
         env.observation_space = loan.observation_space
         env._freeze_rand_vec, env._np_random = False, np_random(0)[0]
     elif family == "mujoco":
-        from sims.locomotion import BODIES
+        from sims.gym.bodies import upstream as gym_upstream
 
-        env = BODIES[name].upstream()
+        env = gym_upstream(name)
+    elif family == "maniskill":
+        from sims import maniskill
+
+        env = maniskill.upstream(name)
     else:
-        raise UserError(f"bench: no upstream environment is known for {task_name!r}; families: metaworld, mujoco")
+        known = "metaworld, mujoco, maniskill"
+        raise UserError(f"bench: no upstream environment is known for {task_name!r}; families: {known}")
     return TimeLimit(env, sims.task(task_name).max_episode_steps)
 
 
@@ -122,7 +130,8 @@ def run(
     """Env steps per second of one upstream environment, of AsyncVectorEnv over it, and of our batches.
 
     Args:
-        tasks: names of tasks; by default two of Meta-World's and the two locomotion bodies.
+        tasks: names of tasks; by default two of Meta-World's, two locomotion bodies and two of ManiSkill's, where it
+            is installed.
         num_envs: a batch size to measure beside `batches`.
         seconds: of one runner in one round; all together it takes about tasks x runners x rounds x seconds.
         processes: of AsyncVectorEnv; by default one a core, and 2 and 4. The best of them is what ours is compared to.

@@ -63,10 +63,17 @@ class Worlds(Protocol):
     def render(self, index: int, width: int, height: int, camera: str | None = None) -> np.ndarray:
         """(height, width, 3) uint8, upright: one world to look at, from the first camera unless another is named."""
 
-    def pictures(self, width: int, height: int, camera: str | None = None) -> np.ndarray:
-        """(N, height, width, 3) uint8: all worlds as data, so fast, without shadows and with light geometry."""
+    def pictures(
+        self, width: int, height: int, camera: str | None = None, indices: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """(N, height, width, 3) uint8: all worlds, or some, as data: fast, without shadows, with light geometry."""
 
     def close(self) -> None: ...
+
+
+def _copied(value: Any) -> Any:
+    """A copy of a numpy array, or of a torch tensor where a simulator's scene is made of them."""
+    return value.clone() if hasattr(value, "clone") else value.copy()
 
 
 class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -183,7 +190,7 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for name, value in fresh.items():
             for kept in (self._initial, self._previous):
                 # Arrays already handed out in scenes stay as they are: a scene never changes.
-                kept[name] = kept[name].copy()
+                kept[name] = _copied(kept[name])
                 kept[name][indices] = value[indices]
         self._values = fresh
         return self.worlds.observe()
@@ -202,7 +209,7 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def snapshot_world(self, index: int) -> dict[str, Any]:
         """One world with its clock, its generator and its scene; it may be restored into any world of the batch."""
         assert self._rngs is not None
-        rows = [{name: value[index].copy() for name, value in kept.items()} for kept in self._kept()]
+        rows = [{name: _copied(value[index]) for name, value in kept.items()} for kept in self._kept()]
         generator = self._rngs[index].bit_generator.state
         clock = (int(self._elapsed[index]), bool(self._finished[index]))
         return {"world": self.worlds.snapshot(index), "rows": rows, "generator": generator, "clock": clock}
@@ -217,7 +224,7 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._elapsed[index], self._finished[index] = snapshot["clock"]
         # Arrays already handed out in scenes stay as they are: a scene never changes.
         self._values, self._initial, self._previous = (
-            {name: value.copy() for name, value in kept.items()} for kept in self._kept()
+            {name: _copied(value) for name, value in kept.items()} for kept in self._kept()
         )
         for kept, row in zip(self._kept(), snapshot["rows"], strict=True):
             for name, value in row.items():

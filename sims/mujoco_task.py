@@ -100,6 +100,7 @@ class MujocoTask:
     finish: Callable[[mujoco.MjModel, mujoco.MjData], None] = refresh_poses  # after the substeps
     terminated: Callable[[View], np.ndarray] = never  # (N,) bool
     observe: Callable[[View], np.ndarray] | None = None  # (N, obs_dim); by default every field of the scene
+    obs_dim: int | None = None  # of `observe`; by default the size of the scene
     begin: Callable[[View], Memory] = nothing  # the memory at a reset
     update: Callable[[View], Memory] | None = None  # the memory after a step; `view.memory` is that before it
     kept: tuple[str, ...] = POSES  # arrays of MjData that the functions read
@@ -121,7 +122,7 @@ class MujocoTaskWorlds:
         self._memory: Memory = {}
         low, high = np.array([[part.low, part.high] for part in self.task.action], dtype=np.float32).T
         self.action_space = definition.action_space or gymnasium.spaces.Box(low, high, dtype=np.float32)
-        size = sum(int(np.prod(entry.shape)) for entry in self.task.schema)
+        size = definition.obs_dim or sum(int(np.prod(entry.shape)) for entry in self.task.schema)
         self.observation_space: gymnasium.spaces.Box = definition.observation_space or gymnasium.spaces.Box(
             -np.inf,
             np.inf,
@@ -133,6 +134,13 @@ class MujocoTaskWorlds:
     @property
     def view(self) -> View:
         return View(self._engine, self._memory)
+
+    @property
+    def settable(self) -> tuple[str, ...]:
+        return self._engine.settable
+
+    def set_parameters(self, index: int, factors: Mapping[str, float]) -> None:
+        self._engine.set_parameters(index, factors)
 
     def reset(self, indices: Sequence[int], rngs: Sequence[np.random.Generator]) -> None:
         rng_of = dict(zip(indices, rngs, strict=True))
@@ -199,8 +207,10 @@ class MujocoTaskWorlds:
     def render(self, index: int, width: int, height: int, camera: str | None = None) -> np.ndarray:
         return self._engine.picture(index, self._view_of(camera), width, height)
 
-    def pictures(self, width: int, height: int, camera: str | None = None) -> np.ndarray:
-        return self._engine.pictures(self._view_of(camera), width, height)
+    def pictures(
+        self, width: int, height: int, camera: str | None = None, indices: Sequence[int] | None = None
+    ) -> np.ndarray:
+        return self._engine.pictures(self._view_of(camera), width, height, indices)
 
     def _view_of(self, camera: str | None) -> Camera:
         return self.definition.cameras[camera or self.cameras[0]]

@@ -8,14 +8,17 @@ taken out again. So the caches hold one model instead of N of them, each of 20 M
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 
 import mujoco
 import numpy as np
 
+from sims.parameters import Fitting, field
 from sims.rendering import Camera, Renderer
 
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)  # everything that the next step depends on, warm start included
@@ -37,7 +40,8 @@ class MujocoWorlds:
         models: alike, one a thread; they are written to where worlds differ in `placed`.
         num_worlds: N.
         kept: arrays of `MjData` to read of every world after every piece of work, e.g. "xpos".
-        placed: arrays of `MjModel` that differ from world to world, e.g. "body_pos".
+        placed: arrays of `MjModel` that differ from world to world, e.g. "body_pos". Those of the parameters that
+            `set_parameters` sets are added by itself.
     """
 
     def __init__(
@@ -47,14 +51,16 @@ class MujocoWorlds:
         self.datas = [mujoco.MjData(model) for model in self.models]
         self._pool = ThreadPoolExecutor(len(self.models)) if len(self.models) > 1 else None
         self._read = [[(name, getattr(data, name)) for name in kept] for data in self.datas]
-        self._place = [[(name, getattr(model, name)) for name in placed] for model in self.models]
+        self._place = [[(name, field(model, name)) for name in placed] for model in self.models]
+        self._unplaced = {name: place.copy() for name, place in self._place[0]}
+        self._fitted: set[str] = set()  # arrays that a parameter of some world has touched
         # Rows are replaced, never written: whoever has read a kept array may keep it.
         self._kept: Arrays = {name: np.tile(value, (num_worlds,) + (1,) * value.ndim) for name, value in self._read[0]}
         self._placed: Arrays = {
             name: np.tile(value, (num_worlds,) + (1,) * value.ndim) for name, value in self._place[0]
         }
         self._states = np.tile(self._state(0), (num_worlds, 1))
-        self._renderers: dict[tuple[int, int], Renderer] = {}
+        self._renderers: dict[tuple[int, int, bool], Renderer] = {}
 
     def _state(self, seat: int) -> np.ndarray:
         state = np.empty(mujoco.mj_stateSize(self.models[seat], STATE))
@@ -106,19 +112,59 @@ class MujocoWorlds:
         mujoco.mj_camlight(model, data)
         yield model, data
 
-    def picture(self, index: int, view: Camera, width: int, height: int) -> np.ndarray:
+    def picture(self, index: int, view: Camera, width: int, height: int, *, light: bool = False) -> np.ndarray:
         """What a camera sees of one world, (height, width, 3) uint8; one renderer a size is kept."""
-        if (width, height) not in self._renderers:
-            self._renderers[width, height] = Renderer(self.models[0], width, height)
+        kind = (width, height, light)
+        if kind not in self._renderers:
+            self._renderers[kind] = Renderer(self.models[0], width, height, light=light)
         with self.visit(index) as (_, data):
-            return self._renderers[width, height].render(data, view)
+            return self._renderers[kind].render(data, view)
 
-    def pictures(self, view: Camera, width: int, height: int) -> np.ndarray:
-        """What a camera sees of every world, (N, height, width, 3) uint8."""
-        return np.stack([self.picture(index, view, width, height) for index in range(self.num_worlds)])
+    def pictures(self, view: Camera, width: int, height: int, indices: Sequence[int] | None = None) -> np.ndarray:
+        """What a camera sees of every world, or of some, (N, height, width, 3) uint8, drawn with light geometry."""
+        chosen = range(self.num_worlds) if indices is None else indices
+        seen = np.empty((len(chosen), height, width, 3), dtype=np.uint8)
+        for row, index in enumerate(chosen):
+            seen[row] = self.picture(index, view, width, height, light=True)
+        return seen
+
+    @cached_property
+    def _fitting(self) -> Fitting:
+        return Fitting(self.models[0], self._unplaced)
+
+    @property
+    def settable(self) -> tuple[str, ...]:
+        """The physical parameters that worlds may differ in."""
+        return self._fitting.settable
+
+    def set_parameters(self, index: int, factors: Mapping[str, float]) -> None:
+        """Give one world these parameters, as factors of the nominal; those not named are nominal again.
+
+        It takes effect with the world's next step or reset.
+
+        Raises:
+            UserError: the model has no such parameter, or a factor is impossible.
+        """
+        arrays = self._fitting.arrays(factors)
+        self._differ_in(arrays)
+        for name in self._fitted:
+            self._placed[name][index] = arrays.get(name, self._fitting.nominal[name])
+
+    def _differ_in(self, names: Iterable[str]) -> None:
+        """From now on each world has rows of its own of these arrays."""
+        fresh = sorted(set(names) - self._fitted)
+        if not fresh:
+            return
+        # Threads that shared one model, as long as nothing in it changed, now need one each.
+        self.models[1:] = [copy.copy(model) if model is self.models[0] else model for model in self.models[1:]]
+        self._fitted |= set(fresh)
+        for name in fresh:
+            nominal = self._fitting.nominal[name]
+            self._placed[name] = np.tile(nominal, (self.num_worlds,) + (1,) * nominal.ndim)
+        self._place = [[(name, field(model, name)) for name in self._placed] for model in self.models]
 
     def snapshot(self, index: int) -> tuple[np.ndarray, Arrays, Arrays]:
-        """One world: its state, what was read of it and its places."""
+        """One world: its state, what was read of it, and its places and parameters."""
         kept, placed = ({name: value[index].copy() for name, value in of.items()} for of in (self._kept, self._placed))
         return self._states[index].copy(), kept, placed
 
@@ -126,9 +172,11 @@ class MujocoWorlds:
         """Put a world where `snapshot` found it, or another world."""
         self._states[index], kept, placed = snapshot
         self._kept = {name: value.copy() for name, value in self._kept.items()}
-        for of, rows in ((self._kept, kept), (self._placed, placed)):
-            for name, row in rows.items():
-                of[name][index] = row
+        for name, row in kept.items():
+            self._kept[name][index] = row
+        self._differ_in(placed.keys() - self._placed.keys())
+        for name, rows in self._placed.items():
+            rows[index] = placed[name] if name in placed else self._fitting.nominal[name]
 
     def close(self) -> None:
         for renderer in self._renderers.values():

@@ -31,6 +31,8 @@ LAYERS = {
         "report",
         "report_page",
         "runs",
+        "sweep",
+        "sweep_plot",
         "train_config",
         "training",
         "vec_env",

@@ -21,6 +21,8 @@ COMMANDS = {
     "reward record": "robot_learn.cli.reward:Record",
     "train": "robot_learn.cli.train:Train",
     "evaluate": "robot_learn.cli.train:Evaluate",
+    "sweep": "robot_learn.cli.sweep:SweepRun",
+    "gallery": "robot_learn.cli.gallery:Gallery",
     "bench": "robot_learn.cli.bench:Bench",
 }
 

@@ -35,6 +35,8 @@ class RunTask:
     """Worlds trained in at once."""
     seed: int = 0
     """Of the training; evaluation has seeds of its own."""
+    randomise: OptionalPath = None
+    """A JSON or TOML table of parameter ranges to train with; evaluation stays nominal."""
     episodes: int = 50
     """Evaluation episodes; 0 leaves the evaluation out."""
     out: Path = Path("runs")
@@ -52,11 +54,12 @@ class RunTask:
         task = sims.task(self.task)
         _not_below(0, self.episodes)
         config = preset("ppo", total_steps=self.steps, num_envs=self.num_envs, seed=self.seed)
+        randomise = _table(self.randomise)
         say(f"sentence  {task.instruction}")
         written = loops.write_program(task, model=self.model, sample=self.sample)
         program, final = written.program, written.replies[-1]
         say(f"reward    {', '.join(program.term_names)}  (written by {final.model}, {final.date[:10]})")
-        run = loops.begin(task, written, config, self.out)
+        run = loops.begin(task, written, config, self.out, randomise=randomise)
         run.write_json("config.json", run.config | {"model": self.model, "sample": self.sample})
         say(f"run       {run.path}")
         return _train_and_measure(run, config, False, self.episodes, not self.no_video, self.json)
@@ -82,6 +85,8 @@ class Train:
     """Of the training (0); evaluation has seeds of its own."""
     stop_at_success: OptionalFloat = None
     """End early at this success rate over the last 200 training episodes."""
+    randomise: OptionalPath = None
+    """A JSON or TOML table of parameter ranges to train with; evaluation stays nominal."""
     episodes: int = 50
     """Evaluation episodes; 0 leaves the evaluation out."""
     out: Path = Path("runs")
@@ -108,7 +113,8 @@ class Train:
             total_steps=self.steps, num_envs=self.num_envs, seed=self.seed, stop_at_success=self.stop_at_success
         )
         config = preset(self.algorithm or "ppo", **changes)
-        return loops.begin(sims.task(self.task), self.reward, config, self.out), config
+        task, randomise = sims.task(self.task), _table(self.randomise)
+        return loops.begin(task, self.reward, config, self.out, randomise=randomise), config
 
     def _resumed(self) -> tuple[Run, TrainConfig]:
         from robot_learn import loops
@@ -120,6 +126,8 @@ class Train:
             raise UserError(f"run {run.path} is of {run.config['task']}, not of {self.task}")
         if self.reward is not None:
             raise UserError(f"run {run.path} keeps the reward that it was begun with: leave --reward out")
+        if self.randomise is not None:
+            raise UserError(f"run {run.path} keeps the parameter ranges that it was begun with: leave --randomise out")
         changes: dict[str, Any] = {
             "algorithm": self.algorithm,
             "total_steps": self.steps,
@@ -155,6 +163,12 @@ class Evaluate:
 
 def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _table(path: Path | None) -> dict[str, Any] | None:
+    from sims.ranges import read_table
+
+    return None if path is None else read_table(path)
 
 
 def _not_below(least: int, episodes: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -60,6 +60,13 @@ class MetaWorldWorlds:
         self.target = np.zeros((num_worlds, 3))
 
     # Episodes
+
+    @property
+    def settable(self) -> tuple[str, ...]:
+        return self._engine.settable
+
+    def set_parameters(self, index: int, factors: Mapping[str, float]) -> None:
+        self._engine.set_parameters(index, factors)
 
     def reset(self, indices: Sequence[int], rngs: Sequence[np.random.Generator]) -> None:
         rng_of = dict(zip(indices, rngs, strict=True))
@@ -223,8 +230,10 @@ class MetaWorldWorlds:
     def render(self, index: int, width: int, height: int, camera: str | None = None) -> np.ndarray:
         return self._engine.picture(index, CAMERAS[camera or self.cameras[0]], width, height)
 
-    def pictures(self, width: int, height: int, camera: str | None = None) -> np.ndarray:
-        return self._engine.pictures(CAMERAS[camera or self.cameras[0]], width, height)
+    def pictures(
+        self, width: int, height: int, camera: str | None = None, indices: Sequence[int] | None = None
+    ) -> np.ndarray:
+        return self._engine.pictures(CAMERAS[camera or self.cameras[0]], width, height, indices)
 
     def close(self) -> None:
         self._engine.close()
