@@ -23,17 +23,35 @@ if TYPE_CHECKING:
 
     Controller = Callable[[Scene, np.ndarray], np.ndarray]
 
-FAMILIES = {"mujoco": "sims.gym", "metaworld": "sims.metaworld", "uav": "sims.uav", "franka": "sims.franka", "soft": "sims.soft", "maniskill": "sims.maniskill"}
-_METAWORLD = (
-    "assembly basketball bin-picking box-close button-press button-press-topdown button-press-topdown-wall "
-    "button-press-wall coffee-button coffee-pull coffee-push dial-turn disassemble door-close door-lock door-open "
-    "door-unlock drawer-close drawer-open faucet-close faucet-open hammer hand-insert handle-press "
-    "handle-press-side handle-pull handle-pull-side lever-pull peg-insert-side peg-unplug-side pick-out-of-hole "
-    "pick-place pick-place-wall plate-slide plate-slide-back plate-slide-back-side plate-slide-side push push-back "
-    "push-wall reach reach-wall shelf-place soccer stick-pull stick-push sweep sweep-into window-close window-open"
-)
-_NAMES = {"mujoco": "hopper ant hopper-front-flip hopper-back-flip ant-lie-down ant-wave-leg cart-pole".split(), "metaworld": _METAWORLD.split(), "uav": ["gate", "tube"], "franka": ["reach", "push", "pick-cube"], "soft": ["straighten-rope", "fold-cloth", "pass-water"], "maniskill": "pick-cube stack-cube push-cube pull-cube stack-pyramid lift-peg-upright peg-insertion-side plug-charger poke-cube pull-cube-tool place-sphere roll-ball push-t two-robot-pick-cube two-robot-stack-cube lift-cube turn-faucet open-cabinet-drawer open-cabinet-door push-chair".split()}
-TASKS = tuple(f"{family}/{name}" for family, names in _NAMES.items() for name in names)
+FAMILIES = {
+    "mujoco": "sims.gym",
+    "metaworld": "sims.metaworld",
+    "uav": "sims.uav",
+    "franka": "sims.franka",
+    "soft": "sims.soft",
+    "maniskill": "sims.maniskill",
+}
+_NAMES = {
+    "mujoco": "hopper ant hopper-front-flip hopper-back-flip ant-lie-down ant-wave-leg cart-pole",
+    "metaworld": (
+        "assembly basketball bin-picking box-close button-press button-press-topdown "
+        "button-press-topdown-wall button-press-wall coffee-button coffee-pull coffee-push dial-turn "
+        "disassemble door-close door-lock door-open door-unlock drawer-close drawer-open faucet-close "
+        "faucet-open hammer hand-insert handle-press handle-press-side handle-pull handle-pull-side "
+        "lever-pull peg-insert-side peg-unplug-side pick-out-of-hole pick-place pick-place-wall plate-slide "
+        "plate-slide-back plate-slide-back-side plate-slide-side push push-back push-wall reach reach-wall "
+        "shelf-place soccer stick-pull stick-push sweep sweep-into window-close window-open"
+    ),
+    "uav": "gate tube",
+    "franka": "reach push pick-cube",
+    "soft": "straighten-rope fold-cloth pass-water",
+    "maniskill": (
+        "pick-cube stack-cube push-cube pull-cube stack-pyramid lift-peg-upright peg-insertion-side "
+        "plug-charger poke-cube pull-cube-tool place-sphere roll-ball push-t two-robot-pick-cube "
+        "two-robot-stack-cube lift-cube turn-faucet open-cabinet-drawer open-cabinet-door push-chair"
+    ),
+}
+TASKS = tuple(f"{family}/{name}" for family, names in _NAMES.items() for name in names.split())
 
 
 def _from_family(task_name: str, attribute: str) -> Any:

@@ -127,7 +127,7 @@ class MujocoTaskWorlds:
             -np.inf,
             np.inf,
             (size,),
-            np.float64,  # type: ignore[arg-type]  # its type names float32 alone
+            np.float64,
         )
         self.cameras = tuple(definition.cameras)
 

@@ -22,7 +22,7 @@ LEAN = 0.3  # [rad] at most, off upright
 HEIGHT = 0.9  # [m] at least, of the torso's centre
 CLEARANCE = 0.02  # [m] at most, under heel or toe
 RATE = 2.0  # [rad/s] at most, of the turning
-LANDED_FOR = 0.2  # [s]
+LANDED_FOR = 0.5  # [s]
 
 POINTS = {
     "head": ("torso_geom", (0.0, 0.0, 0.2)),

@@ -48,7 +48,7 @@ def make(
     threads: int | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     assets: Literal["procedural", "partnet"] = "procedural",
-    exact_snapshots: bool = True,
+    exact: bool = True,
 ) -> Worlds:
     """N worlds of a task.
 
@@ -58,7 +58,7 @@ def make(
         threads: how many processes to use on the CPU; by default one a core where there are many worlds.
         device: "cuda" simulates all worlds in one batch on a GPU.
         assets: "partnet" takes ManiSkill's PartNet-Mobility models where they are on this machine.
-        exact_snapshots: see `sims.maniskill.worlds.ManiSkillWorlds`.
+        exact: see `sims.maniskill.worlds.ManiSkillWorlds`.
 
     Raises:
         UserError: an option has no such value, or something that it needs is missing.
@@ -74,7 +74,7 @@ def make(
         raise UserError(f"device {device!r}: wanted 'cpu' or 'cuda'")
     from sims.maniskill.worlds import ManiSkillWorlds
 
-    return ManiSkillWorlds(name, spec, num_worlds, threads=threads, assets=assets, exact_snapshots=exact_snapshots)
+    return ManiSkillWorlds(name, spec, num_worlds, threads=threads, assets=assets, exact=exact)
 
 
 def upstream(name: str) -> Any:

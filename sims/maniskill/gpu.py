@@ -37,7 +37,7 @@ def demand_gpu() -> None:
     if not any((folder / name).exists() for name in ("libPhysXGpu_64.so", "PhysXGpu_64.dll")):
         url = f"github.com/sapien-sim/physx-precompiled/releases/download/{version}"
         raise UserError(
-            f'device="cuda": SAPIEN simulates on a GPU with NVIDIA\'s PhysX library, looked for in {folder} and not there; '
+            f'device="cuda": SAPIEN simulates on a GPU with NVIDIA\'s PhysX library, which is not in {folder}; '
             f"nothing is downloaded unasked. Download {url}/linux-so.zip and unzip it there, or let SAPIEN do it: "
             "python -c 'import sapien.physx; sapien.physx.enable_gpu()'"
         )

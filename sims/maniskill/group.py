@@ -37,12 +37,20 @@ class Board:
         return num_worlds * (8 * (Columns.of(spec).width + 2) + 4 * len(spec.action))
 
 
+@dataclass(frozen=True)
+class Options:
+    """How worlds are made."""
+
+    assets: str = "procedural"  # or "partnet", for tasks about articulated objects
+    exact: bool = True  # episodes depend on nothing but seeds and actions, bit for bit, and so do restored ones
+
+
 class Group:
     """The worlds `first` to `first + count - 1` of a batch. Indices are those of the batch."""
 
-    def __init__(self, spec: Spec, assets: str, board: Board, first: int, count: int) -> None:
-        self._spec, self._assets, self._board, self._first = spec, assets, board, first
-        self._worlds = [World(spec, assets) for _ in range(count)]
+    def __init__(self, spec: Spec, options: Options, board: Board, first: int, count: int) -> None:
+        self._spec, self._options, self._board, self._first = spec, options, board, first
+        self._worlds = [World(spec, options.assets, exact=options.exact) for _ in range(count)]
         self._studio: studio.Studio | None = None
 
     def _world(self, index: int) -> World:
@@ -72,8 +80,8 @@ class Group:
         for index, world in enumerate(self._worlds, self._first):
             self._board.rewards[index] = world.reward(self._board.actions[index])
 
-    def snapshot(self, index: int, *, exact: bool = True) -> Snapshot:
-        return self._world(index).snapshot(exact=exact)
+    def snapshot(self, index: int) -> Snapshot:
+        return self._world(index).snapshot()
 
     def restore(self, index: int, snapshot: Snapshot) -> None:
         self._world(index).restore(snapshot)
@@ -82,7 +90,7 @@ class Group:
     def pictures(self, indices: Sequence[int], look: Look, width: int, height: int) -> np.ndarray:
         """What a camera sees of some of the worlds, (len(indices), height, width, 3) uint8."""
         if self._studio is None:
-            self._studio = studio.Studio(self._spec, self._assets)
+            self._studio = studio.Studio(self._spec, self._options.assets)
         snapshots = [self._world(index).snapshot(exact=False) for index in indices]
         return np.stack([self._studio.picture(snapshot, look, width, height) for snapshot in snapshots])
 

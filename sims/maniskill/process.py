@@ -16,7 +16,7 @@ import traceback
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
-from sims.maniskill.group import Board, Group
+from sims.maniskill.group import Board, Group, Options
 
 
 def share(size: int) -> tuple[int, mmap.mmap]:
@@ -36,7 +36,7 @@ class ChildError(Exception):
 class Remote:
     """A `Group` in a child. `send` a call to all children before you `receive` from the first."""
 
-    def __init__(self, task_name: str, assets: str, memory: int, num_worlds: int, first: int, count: int) -> None:
+    def __init__(self, task_name: str, options: Options, memory: int, num_worlds: int, first: int, count: int) -> None:
         self._pipe, theirs = Pipe()
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         self._process = subprocess.Popen(
@@ -48,7 +48,7 @@ class Remote:
         )
         theirs.close()
         self._sent = self._received = 0
-        self.send("open", task_name, assets, memory, num_worlds, first, count)
+        self.send("open", task_name, options, memory, num_worlds, first, count)
 
     def send(self, method: str, *args: Any, **kwargs: Any) -> None:
         """Have the child call a method of its group."""
@@ -102,12 +102,12 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
-def _open(task_name: str, assets: str, descriptor: int, num_worlds: int, first: int, count: int) -> Group:
+def _open(task_name: str, options: Options, descriptor: int, num_worlds: int, first: int, count: int) -> Group:
     from sims.maniskill import spec_of
 
     found = spec_of(task_name)
     memory = mmap.mmap(descriptor, Board.size(num_worlds, found))
-    return Group(found, assets, Board.on(memory, num_worlds, found), first, count)
+    return Group(found, options, Board.on(memory, num_worlds, found), first, count)
 
 
 def main(descriptor: int) -> None:

@@ -64,18 +64,23 @@ def _bring(thing: str, position: np.ndarray, orientation: np.ndarray, now: Now, 
 
 
 def _lift_upright() -> Script:
-    """Turn the hand towards the robot's base, for only there its wrist can turn far enough; bring the peg near first."""
+    """Bring the peg near the robot and turn the hand back towards the base: only there the wrist can turn so far."""
 
-    def upright(now: Now, height: float) -> Wish:
+    def upright(now: Now, height: float, over: np.ndarray | None = None) -> Wish:
         position = at_height(now.scene.initial["peg.position"], height)
         position[:, 0] = -0.22
         # The peg's x axis down: a quarter turn about y.
         orientation = times(about([0.0, 1.0, 0.0], np.pi / 2), now.scene.initial["peg.quaternion"])
         target, how = carried(now, "peg", position, orientation)
-        return Wish(target, CLOSED, abs(_along(now, "peg")[:, 2]) > 0.999, orientation=how, speed=0.5)
+        return Wish(target, CLOSED, over, orientation=how, speed=0.5)
 
-    raise_it, lower = (lambda now: upright(now, 0.18)), (lambda now: upright(now, 0.12))
-    return Script([Hand([[*_take("peg", 0.0), raise_it, lower]], turns=True)])
+    def turn_it(now: Now) -> Wish:
+        return upright(now, 0.18, abs(_along(now, "peg")[:, 2]) > 0.999)
+
+    def lower(now: Now) -> Wish:
+        return upright(now, 0.12)
+
+    return Script([Hand([[*_take("peg", 0.0), turn_it, lower]], turns=True)])
 
 
 def _insert() -> Script:
@@ -87,10 +92,9 @@ def _insert() -> Script:
         return now["hole.position"] - back * now["hole.axis"], now["hole.quaternion"]
 
     def raise_it(now: Now) -> Wish:
-        position, orientation = place(now, 0.0)
-        target = now["peg.position"].copy()
-        target[:, 2] = position[:, 2]
-        target, how = carried(now, "peg", target, orientation)
+        _, orientation = place(now, 0.0)
+        _, how = carried(now, "peg", now["peg.position"], orientation)
+        target = at_height(now.start, now["hole.position"][:, 2] + 0.01)
         return Wish(target, CLOSED, _turned_to(now, how, 0.1) & near(target, now.hand, 0.03), orientation=how)
 
     def in_front(now: Now) -> Wish:
@@ -156,12 +160,12 @@ def _poke() -> Script:
 
 def _pull_with_tool() -> Script:
     def hook_at(now: Now, x: float, z: float) -> np.ndarray:
-        """Where the hand goes so that the hook's inner side is `x` beyond the cube's centre and the tool at height z."""
+        """Where the hand goes so that the hook's inner side is `x` beyond the cube's centre and the tool at z."""
         tool = now["cube.position"] + np.array([x - 0.15, -0.062, 0.0])
         return at_height(now.hand + tool - now["tool.position"], now.hand[:, 2] + z - now["tool.position"][:, 2])
 
     def over_it(now: Now) -> Wish:
-        target = hook_at(now, 0.035, 0.11)
+        target = hook_at(now, 0.035, 0.17)
         return Wish(target, CLOSED, near(target, now.hand, 0.012) | (now.since > 40), speed=0.5)
 
     def down(now: Now) -> Wish:
@@ -179,7 +183,7 @@ def _tool() -> list[Stage]:
 
     def spot(now: Now) -> np.ndarray:
         cube = now.scene.initial["cube.position"]
-        furthest = np.sqrt(0.765**2 - (cube[:, 1] - 0.062) ** 2) - 0.615  # [m] of the hand, where the cube is
+        furthest = np.sqrt(0.755**2 - (cube[:, 1] - 0.062) ** 2) - 0.615  # [m] of the hand, where the cube is
         handle = np.clip(furthest - (cube[:, 0] - 0.115), 0.01, 0.11)
         return now["tool.position"] + np.stack([handle, 0 * handle, 0 * handle], axis=1)
 
@@ -194,7 +198,7 @@ def _tool() -> list[Stage]:
         return Wish(now.start, CLOSED, (now["tool.grasped"] > 0.5) & (now.since > 3), now.since > 12)
 
     def raise_it(now: Now) -> Wish:
-        target = at_height(now.start, 0.12)
+        target = at_height(now.start, 0.17)
         return Wish(target, CLOSED, near(target, now.hand, 0.02), speed=0.5)
 
     return [above, down, close, raise_it]

@@ -114,15 +114,18 @@ class Hand:
 
     def _towards(self, scene: Scene, wish: Wish) -> np.ndarray:
         error = wish.position - scene[f"{self.prefix}hand.position"]
-        ask = _limited(_about_z(error, -self.facing) * _GAIN, wish.speed)
-        # Where the arm cannot reach what is asked for, it does not move at all: then ask for less.
-        stands = np.linalg.norm(scene[f"{self.prefix}hand.velocity"], axis=1) < 0.02
-        parts = [np.where(((self.since > 1) & stands)[:, None], 0.3 * ask, ask)]
+        parts = [_limited(_about_z(error, -self.facing) * _GAIN, wish.speed)]
         if self.turns:
             wanted = scene[f"{self.prefix}hand.quaternion"] if wish.orientation is None else wish.orientation
             turn = rotation_vector(times(wanted, inverse(scene[f"{self.prefix}hand.quaternion"])))
             # Upstream's sign: an action of +1 turns by -0.1 rad.
             parts.append(_limited(-_about_z(turn, -self.facing) * _TURNING_GAIN, 1.0))
+        # Where the arm cannot reach what is asked for, it does not move at all: then ask for less.
+        speeds = [
+            np.linalg.norm(scene[f"{self.prefix}hand.{name}"], axis=1) for name in ("velocity", "angular_velocity")
+        ]
+        stuck = (self.since > 1) & (speeds[0] < 0.02) & (speeds[1] < 0.1)
+        parts = [np.where(stuck[:, None], 0.3 * part, part) for part in parts]
         if self.grips:
             parts.append(np.full((len(error), 1), wish.gripper))
         return np.concatenate(parts, axis=1).astype(np.float32)

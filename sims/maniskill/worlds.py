@@ -14,7 +14,7 @@ from robot_learn.errors import UserError
 from robot_learn.types import Task
 from sims.env import Values
 from sims.maniskill import process
-from sims.maniskill.group import Board, Group
+from sims.maniskill.group import Board, Group, Options
 from sims.maniskill.sources import Derived
 from sims.maniskill.spec import Spec
 from sims.maniskill.world import Columns
@@ -50,8 +50,9 @@ class ManiSkillWorlds:
         name: of the task, without its family.
         threads: how many processes the worlds are spread over; by default one a core. One runs them in this process.
         assets: "procedural" or "partnet", for tasks about articulated objects.
-        exact_snapshots: replay the episode at a restore, for the same future bit for bit; otherwise write poses and
-            velocities back, which takes a few milliseconds but contacts then go on a little differently.
+        exact: an episode depends on nothing but its seed and its actions, bit for bit. For that a scene is built anew at
+            each reset, and a restored world replays its episode. Otherwise resets and restores are several times
+            faster, an episode that follows another may differ in its last digits, and a restored one at its contacts.
     """
 
     def __init__(
@@ -62,10 +63,11 @@ class ManiSkillWorlds:
         *,
         threads: int | None = None,
         assets: str = "procedural",
-        exact_snapshots: bool = True,
+        exact: bool = True,
     ) -> None:
         self.task: Task = spec.task(f"maniskill/{name}")
-        self.num_worlds, self._spec, self._exact = num_worlds, spec, exact_snapshots
+        self.num_worlds, self._spec = num_worlds, spec
+        options = Options(assets, exact)
         self.observation_space, self.action_space = spaces(spec)
         self.cameras = tuple(spec.cameras)
         self._columns = Columns.of(spec)
@@ -76,18 +78,18 @@ class ManiSkillWorlds:
         self._shares = [range(first, last) for first, last in pairwise(bounds)]
         if count == 1:
             self._board = Board.on(bytearray(size), num_worlds, spec)
-            self._groups.append(Group(spec, assets, self._board, 0, num_worlds))
+            self._groups.append(Group(spec, options, self._board, 0, num_worlds))
         else:
-            self._spread(name, assets, size)
+            self._spread(name, options, size)
         self._rows = np.empty((0, 0))
         self._values: Values = {}
 
-    def _spread(self, name: str, assets: str, size: int) -> None:
+    def _spread(self, name: str, options: Options, size: int) -> None:
         descriptor, memory = process.share(size)
         self._board = Board.on(memory, self.num_worlds, self._spec)
         try:
             for share in self._shares:
-                remote = process.Remote(name, assets, descriptor, self.num_worlds, share.start, len(share))
+                remote = process.Remote(name, options, descriptor, self.num_worlds, share.start, len(share))
                 self._groups.append(remote)
             for group in self._groups:
                 group.receive()  # type: ignore[union-attr]
@@ -170,7 +172,7 @@ class ManiSkillWorlds:
         return self._board.rewards.copy()
 
     def snapshot(self, index: int) -> Any:
-        return self._each([(self._of(index), (index,))], "snapshot", exact=self._exact)[0]
+        return self._each([(self._of(index), (index,))], "snapshot")[0]
 
     def restore(self, index: int, snapshot: Any) -> None:
         self._each([(self._of(index), (index, snapshot))], "restore")

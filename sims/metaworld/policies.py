@@ -15,7 +15,8 @@ class Scripted:
     """A task's policy for N worlds; a function of the observation alone, but for a few that count steps."""
 
     def __init__(self, name: str, num_worlds: int) -> None:
-        self._make: Any = ENV_POLICY_MAP[f"{name}-v3"]
+        policies: Any = ENV_POLICY_MAP  # typed as the abstract class
+        self._make = policies[f"{name}-v3"]
         self._policies = [self._make() for _ in range(num_worlds)]
 
     def __call__(self, scene: Scene, observations: np.ndarray) -> np.ndarray:

@@ -147,8 +147,8 @@ PASS_WATER = MujocoTask(
     success=success,
     expert_reward=expert_reward,
     cameras={
-        "front": Camera((0.0, 0.0, 0.02), 1.0, 90, -35),
-        "top": Camera((0.0, 0.0, 0.0), 1.2, 90, -89.9),
+        "front": Camera((0.0, 0.0, 0.02), 1.3, 90, -38),
+        "top": Camera((0.0, 0.0, 0.0), 1.3, 90, -89.9),
     },
     drive=water.drive,
     begin=begin,

@@ -23,8 +23,9 @@ LEFT, RIGHT = (0.86, 0.20, 0.18, 1.0), (0.16, 0.36, 0.80, 1.0)  # colours of the
 def model() -> mujoco.MjModel:
     """The rope as a chain that begins in the left gripper and is tied to the right one."""
     spec = stage(TIMESTEP)
-    # A chain is stiff: conjugate gradients that stop early let it explode, and Newton's method is cheap at this size.
+    # A taut chain is stiff: it explodes unless the solver converges, as Newton's method does, cheaply at this size.
     spec.option.solver, spec.option.jacobian = mujoco.mjtSolver.mjSOL_NEWTON, mujoco.mjtJacobian.mjJAC_DENSE
+    spec.option.iterations, spec.option.ls_iterations, spec.option.tolerance = 100, 50, 1e-9
     left = add_point(spec, "left", (-LENGTH / 2, 0.0, RADIUS))
     right = add_point(spec, "right", (LENGTH / 2, 0.0, RADIUS))
     add_gripper(spec, left, LEFT)
@@ -50,7 +51,8 @@ def model() -> mujoco.MjModel:
             mass=1e-4,
             contype=SOFT,
             conaffinity=SOLID,
-            friction=[0.5, 0, 0],
+            priority=1,
+            friction=[0.3, 0, 0],
             group=HIDDEN,
         )
     parent.add_site(name="tip", pos=[LINK, 0, 0], group=HIDDEN)

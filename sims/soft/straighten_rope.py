@@ -16,7 +16,7 @@ from sims.soft.rope import LENGTH, LINKS, RADIUS, TIMESTEP, bend, end_distance, 
 from sims.soft.stage import CONTROL_DT, GRIPPER_STEP, count_up, gripper_action, move_grippers, point_address
 
 END_SHARE = 0.95  # success: the ends are so far apart, as a share of the length,
-BEND = 0.025  # [m] no part of the rope is farther from the line between them,
+BEND = 0.02  # [m] no part of the rope is farther from the line between them,
 HOLD = 5  # and so it stays for this number of steps (0.25 s)
 
 

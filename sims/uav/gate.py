@@ -26,7 +26,7 @@ TASK = Task(
             *vehicle.FIELDS,
             Field("gate.position", (3,), "m", "world", "centre of the opening; the wall is the plane of its x"),
             Field("gate.size", (2,), "m", "world", "width of the opening along y and its height along z"),
-            Field("gate.passed", (), "1", "", "1 once the drone's centre has gone through the opening, else 0"),
+            Field("gate.passed", (), "1", "", "1 while the drone is behind the wall, having come through the opening"),
             Field("target.position", (3,), "m", "world", "where to fly to, behind the wall"),
         )
     ),

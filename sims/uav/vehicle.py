@@ -49,7 +49,13 @@ ACTION = tuple(
     for place in ("front", "right", "back", "left")
 )
 FIELDS = (
-    Field("drone.position", (3,), "m", "world", "centre of the drone, 1.2 m across; x forward, y left, z up; it starts near x = 0"),
+    Field(
+        "drone.position",
+        (3,),
+        "m",
+        "world",
+        "centre of the drone, 1.2 m across; x forward, y left, z up; it starts near x = 0",
+    ),
     Field("drone.velocity", (3,), "m/s", "world", "velocity of the drone's centre"),
     Field("drone.quaternion", (4,), "1", "world", "orientation of the drone (w, x, y, z); (1, 0, 0, 0) is level"),
     Field("drone.angular_velocity", (3,), "rad/s", "drone", "turning rates about its forward, left and up axes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def flip(request: pytest.FixtureRequest) -> Iterator[tuple[MujocoTaskWorlds, int
     worlds.close()
 
 
-LANDING = round(hopper_flip.LANDED_FOR / hopper.CONTROL_DT)  # steps
+LANDING = math.ceil(hopper_flip.LANDED_FOR / hopper.CONTROL_DT)  # steps
 
 
 def stand(worlds: MujocoTaskWorlds, turned: float, steps: int, *, height: float = UPRIGHT, rate: float = 0.0) -> bool:
