@@ -17,7 +17,7 @@ from sims.maniskill.spec import Spec
 
 # Modules with a table `SPECS` of tasks, and the module of their scripted controllers.
 _TABLES = {
-    "sims.maniskill.upstream_tasks": "sims.maniskill.scripted",
+    "sims.maniskill.upstream_tasks": "sims.maniskill.scripted_upstream",
     "sims.maniskill.own_tasks": "sims.maniskill.scripted_own",
 }
 Controller = Callable[[Scene, np.ndarray], np.ndarray]

@@ -1,13 +1,14 @@
 """One ManiSkill world on the CPU, stepped without what upstream does around the physics.
 
 A step sets the targets of the drives, runs PhysX and reads poses from SAPIEN's objects; `evaluate` and the reward run
-only when they are asked for. States are those of upstream's `env.step`, bit for bit where the robot's base is not
-turned, and to float32 rounding elsewhere.
+only when they are asked for. States are those of upstream's `env.step`, bit for bit, and to float32 rounding where an
+action turns the wrist.
 
-PhysX keeps caches of contacts, and an order of them, that can neither be saved nor cleared: in one of five episodes of a
-grasp they change the last digits of the next. So an exact world builds its scene anew at each reset (some milliseconds);
-then an episode is determined by its seed and its actions, an exact snapshot is the two, and restoring replays it. A fast
-snapshot is poses and velocities: free motion goes on to a few micrometres, a grasp to millimetres in 20 steps.
+PhysX keeps caches of contacts, and an order of them, that can neither be saved nor cleared: now and then what a world
+did before changes the last digits of its next episode. So an exact world builds its scene anew at each reset, which
+takes some milliseconds; then an episode is determined by its seed and its actions, an exact snapshot is the two, and
+restoring replays it. A fast snapshot is poses and velocities: after 20 steps free motion differs by micrometres, a
+grasped cube by millimetres.
 """
 
 from __future__ import annotations

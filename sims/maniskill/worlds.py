@@ -19,7 +19,7 @@ from sims.maniskill.sources import Derived
 from sims.maniskill.spec import Spec
 from sims.maniskill.world import Columns
 
-# A restored world replays its episode, so its future is the same bit for bit; a fast snapshot's is not.
+# How far a restored world may go astray: not at all, for it replays its episode. Worlds made with `exact=False` do.
 SNAPSHOT_TOLERANCE = 0.0
 # A process takes a few seconds to start; below this many worlds for each it is not worth them.
 WORLDS_PER_PROCESS = 8
@@ -50,8 +50,8 @@ class ManiSkillWorlds:
         name: of the task, without its family.
         threads: how many processes the worlds are spread over; by default one a core. One runs them in this process.
         assets: "procedural" or "partnet", for tasks about articulated objects.
-        exact: an episode depends on nothing but its seed and its actions, bit for bit. For that a scene is built anew at
-            each reset, and a restored world replays its episode. Otherwise resets and restores are several times
+        exact: an episode depends on nothing but its seed and its actions, bit for bit. For that a scene is built anew
+            at each reset, and a restored world replays its episode. Otherwise resets and restores are several times
             faster, an episode that follows another may differ in its last digits, and a restored one at its contacts.
     """
 

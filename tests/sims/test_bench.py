@@ -13,10 +13,11 @@ from sims import bench
 @pytest.mark.parametrize("name", bench.TASKS)
 def test_the_upstream_runner_does_what_a_batch_does(name: str) -> None:
     theirs, ours = bench.upstream(name), sims.make(name, 1)
-    assert theirs.observation_space == ours.single_observation_space
-    assert theirs.action_space == ours.single_action_space
     (first, _), (second, _) = theirs.reset(seed=0), theirs.reset()
-    assert first.shape == ours.reset(seed=0)[0][0].shape
+    if not name.startswith("maniskill/"):  # there an observation is every field of the scene, not upstream's choice
+        assert theirs.observation_space == ours.single_observation_space
+        assert first.shape == ours.reset(seed=0)[0][0].shape
+    assert theirs.action_space == ours.single_action_space
     assert (first != second).any(), "placements are drawn at each reset"
     action = theirs.action_space.sample()
     steps = 0

@@ -154,10 +154,11 @@ def test_the_batched_path_reads_what_the_fast_path_reads(name: str) -> None:
     """The class that simulates on a GPU, over a batch of one on the CPU."""
     one = BatchEnv(GpuWorlds(name, SPECS[name], 1, backend="physx_cpu"), reward="expert")
     other = BatchEnv(ManiSkillWorlds(name, SPECS[name], 1), reward="expert")
-    np.testing.assert_allclose(one.reset(seed=3)[0], other.reset(seed=3)[0], rtol=0, atol=1e-6)
-    for action in downwards(SPECS[name], 12):
+    for _ in range(2):  # not only the first episode
+        np.testing.assert_allclose(one.reset(seed=3)[0], other.reset(seed=3)[0], rtol=0, atol=1e-6)
+    for action in downwards(SPECS[name], 36)[: 5 if name in TURNING else 12]:
         theirs, mine = one.step(action[None]), other.step(action[None])
-        np.testing.assert_allclose(theirs[0], mine[0], rtol=1e-4, atol=2e-2 if name in TURNING else 1e-5)
+        np.testing.assert_allclose(theirs[0], mine[0], rtol=1e-4, atol=1e-3 if name in TURNING else 1e-5)
         np.testing.assert_allclose(theirs[1], mine[1], atol=1e-3)
         assert theirs[4]["success"] == mine[4]["success"]
     for told in SPECS[name].entries:
@@ -196,16 +197,18 @@ def test_a_cube_is_grasped_when_upstream_says_so() -> None:
 
 
 def test_a_reset_forgets_what_the_world_did_before() -> None:
-    fresh, used = (World(SPECS["stack-cube"], "procedural") for _ in range(2))
-    used.reset(8)
-    for action in downwards(used.spec, 40):
-        used.step(action)
-    for world in (fresh, used):
-        world.reset(9)
-    for action in downwards(fresh.spec, 40):
-        fresh.step(action)
-        used.step(action)
-        np.testing.assert_array_equal(state(fresh.env), state(used.env))
+    fresh, used = (World(SPECS["pull-cube-tool"], "procedural") for _ in range(2))
+    for seed in (8, 9, 10):
+        for action in downwards(used.spec, 40):
+            used.step(action)
+        fresh.close()
+        fresh = World(used.spec, "procedural")
+        for world in (fresh, used):
+            world.reset(seed)
+        for action in downwards(fresh.spec, 25):
+            fresh.step(action)
+            used.step(action)
+            np.testing.assert_array_equal(state(fresh.env), state(used.env))
     fresh.close()
     used.close()
 

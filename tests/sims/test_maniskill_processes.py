@@ -59,6 +59,12 @@ def gone(pids: list[int], seconds: float = 10.0) -> bool:
     return not any(map(alive, pids))
 
 
+def memories() -> int:
+    """How many shared memories this process holds."""
+    links = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sum("memfd:worlds" in link for link in links)
+
+
 @pytest.fixture(scope="module")
 def spread() -> Any:
     env = begin(threads=2, reward="expert")
@@ -102,14 +108,15 @@ def test_an_answer_that_nobody_took_does_not_answer_the_next_question(spread: Ba
 
 def test_closing_twice_is_closing_once_and_leaves_no_process_and_no_memory() -> None:
     before = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    held = memories()
     env = begin(threads=2)
+    assert memories() > held
     pids = [group._process.pid for group in env.worlds._groups]  # type: ignore[attr-defined]
     run(env, 2)
     env.close()
     env.close()
     assert gone(pids)
-    links = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
-    assert not [link for link in links if "memfd:worlds" in link]
+    assert memories() == held
     after = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
     assert after <= before
 
