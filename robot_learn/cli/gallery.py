@@ -141,7 +141,7 @@ def success_file(task_name: str) -> str:
 
     family, _, name = task_name.partition("/")
     if family == "maniskill":
-        from sims.maniskill import spec_of
+        from sims.maniskill.tables import spec_of
 
         spec = spec_of(name)
         if spec.success is None:

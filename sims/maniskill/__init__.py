@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from importlib.util import find_spec
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 
-from robot_learn.errors import UserError, unknown
+from robot_learn.errors import UserError
 from robot_learn.scene import Scene
 from robot_learn.types import Task
 from sims.env import Worlds
-from sims.maniskill.spec import Spec
+from sims.maniskill.tables import UPSTREAM, spec_of
 
-# Modules with a table `SPECS` of tasks, and the module of their scripted controllers.
-_TABLES = {
-    "sims.maniskill.upstream_tasks": "sims.maniskill.scripted_upstream",
-    "sims.maniskill.own_tasks": "sims.maniskill.scripted_own",
-}
 Controller = Callable[[Scene, np.ndarray], np.ndarray]
-
-
-def _tables() -> dict[str, Mapping[str, Spec]]:
-    return {module: import_module(module).SPECS for module in _TABLES if find_spec(module) is not None}
-
-
-def spec_of(name: str) -> Spec:
-    """The spec of a task, e.g. "pick-cube"."""
-    tables = _tables()
-    for specs in tables.values():
-        if name in specs:
-            return specs[name]
-    raise unknown("ManiSkill task", name, [known for specs in tables.values() for known in specs])
 
 
 def task(name: str) -> Task:
@@ -86,8 +66,8 @@ def upstream(name: str) -> Any:
 
 def scripted(name: str, num_worlds: int) -> Controller:
     """A scripted controller of a task: from the scene and the observations of N worlds to actions (N, act_dim)."""
-    for module, specs in _tables().items():
-        if name in specs and find_spec(_TABLES[module]) is not None:
-            controller: Controller = import_module(_TABLES[module]).scripted(name, num_worlds)
-            return controller
-    raise UserError(f"no scripted controller is known for maniskill/{name}")
+    from sims.maniskill import scripted_own, scripted_upstream
+
+    scripts = scripted_upstream if name in UPSTREAM else scripted_own
+    found: Controller = scripts.scripted(name, num_worlds)
+    return found

@@ -103,7 +103,7 @@ def _portable(error: Exception) -> Exception:
 
 
 def _open(task_name: str, options: Options, descriptor: int, num_worlds: int, first: int, count: int) -> Group:
-    from sims.maniskill import spec_of
+    from sims.maniskill.tables import spec_of
 
     found = spec_of(task_name)
     memory = mmap.mmap(descriptor, Board.size(num_worlds, found))

@@ -13,14 +13,14 @@ pytest.importorskip("mani_skill", reason="needs the extra maniskill")
 
 from robot_learn.errors import UserError
 from sims.env import BatchEnv
-from sims.maniskill import building, upstream_tasks
+from sims.maniskill import building, tables
 from sims.maniskill.gpu import GpuWorlds, demand_gpu
 from sims.maniskill.sources import Source
 from sims.maniskill.spec import PANDA_POSITION, Spec
 from sims.maniskill.world import World
 from sims.maniskill.worlds import ManiSkillWorlds
 
-SPECS = upstream_tasks.SPECS
+SPECS = tables.UPSTREAM
 # The wrist turns through Euler angles, whose sines differ in the last digit; contacts then magnify it.
 TURNING = {name for name, spec in SPECS.items() if spec.control_mode == "pd_ee_delta_pose"}
 SEED = 5

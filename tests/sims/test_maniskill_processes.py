@@ -18,9 +18,9 @@ pytest.importorskip("mani_skill", reason="needs the extra maniskill")
 import sims
 from robot_learn.errors import UserError
 from sims.env import BatchEnv
-from sims.maniskill import spec_of
 from sims.maniskill.building import demand_vulkan
 from sims.maniskill.process import ChildError, Remote
+from sims.maniskill.tables import spec_of
 from sims.maniskill.worlds import process_count
 
 WORLDS = 3

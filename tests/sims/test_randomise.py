@@ -272,7 +272,7 @@ def test_a_cube_of_maniskill_slides_as_far_as_friction_lets_it_whatever_its_mass
     import sapien
     import sapien.physx
 
-    from sims.maniskill import spec_of
+    from sims.maniskill.tables import spec_of
     from sims.maniskill.world import World
 
     world, speed = World(spec_of("pick-cube"), "procedural"), 0.6
