@@ -43,11 +43,11 @@ _NAMES = {
         "shelf-place soccer stick-pull stick-push sweep sweep-into window-close window-open"
     ),
     "uav": "gate tube",
-    "franka": "reach push pick-cube",
+    "franka": "reach push pick-cube pour drawer",
     "soft": "straighten-rope fold-cloth pass-water",
     "maniskill": (
         "pick-cube stack-cube push-cube pull-cube stack-pyramid lift-peg-upright peg-insertion-side "
-        "plug-charger poke-cube pull-cube-tool place-sphere roll-ball push-t two-robot-pick-cube "
+        "plug-charger poke-cube pull-cube-tool place-sphere roll-ball two-robot-pick-cube "
         "two-robot-stack-cube lift-cube turn-faucet open-cabinet-drawer open-cabinet-door push-chair"
     ),
 }

@@ -62,7 +62,7 @@ def set_down(thing: str, where: Callable[[Now], np.ndarray]) -> list[Stage]:
     """Put what is held to a spot (N, 3) of its centre from above, let go of it and leave it."""
 
     def hand_for(now: Now, spot: np.ndarray) -> np.ndarray:
-        return now.hand + spot - now[f"{thing}.position"]
+        return np.asarray(now.hand + spot - now[f"{thing}.position"])
 
     def over_it(now: Now) -> Wish:
         spot = offset(where(now), z=0.06)

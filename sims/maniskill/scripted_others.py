@@ -25,7 +25,7 @@ def _roll_ball() -> Script:
     def way(now: Now) -> np.ndarray:
         """(N, 3) of length one, level: from where the ball was held to the goal."""
         apart = (now["goal.position"] - now.began["ball.position"]) * np.array([1.0, 1.0, 0.0])
-        return apart / np.linalg.norm(apart, axis=1, keepdims=True)
+        return np.asarray(apart / np.linalg.norm(apart, axis=1, keepdims=True))
 
     def ahead(now: Now) -> np.ndarray:
         """On the straight line to the goal, 0.15 m further than the hand is."""

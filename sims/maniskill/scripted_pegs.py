@@ -185,7 +185,7 @@ def _tool() -> list[Stage]:
         cube = now.scene.initial["cube.position"]
         furthest = np.sqrt(0.755**2 - (cube[:, 1] - 0.062) ** 2) - 0.615  # [m] of the hand, where the cube is
         handle = np.clip(furthest - (cube[:, 0] - 0.115), 0.01, 0.11)
-        return now["tool.position"] + np.stack([handle, 0 * handle, 0 * handle], axis=1)
+        return np.asarray(now["tool.position"] + np.stack([handle, 0 * handle, 0 * handle], axis=1))
 
     def above(now: Now) -> Wish:
         target = offset(spot(now), z=0.1)

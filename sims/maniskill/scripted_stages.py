@@ -82,7 +82,7 @@ class Hand:
         if len(self.at) != scene.num_worlds:
             self.at, self.since = (np.zeros(scene.num_worlds, dtype=int) for _ in range(2))
             self.began = {name: scene[name].copy() for name in scene.schema.names}
-        self._enter(scene, scene.steps == 0, 0)
+        self._enter(scene, np.asarray(scene.steps) == 0, 0)
         now = Now(scene, self.began, self.since, self.prefix)
         actions = np.zeros((scene.num_worlds, 3 + 3 * self.turns + self.grips), dtype=np.float32)
         came_from = self.at.copy()
@@ -144,18 +144,18 @@ class Script:
 def _limited(vectors: np.ndarray, longest: float) -> np.ndarray:
     """Rows (N, 3), shortened where they are longer than that."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors * np.minimum(1.0, longest / np.maximum(lengths, 1e-9))
+    return np.asarray(vectors * np.minimum(1.0, longest / np.maximum(lengths, 1e-9)))
 
 
 def _about_z(vectors: np.ndarray, angle: float) -> np.ndarray:
     """Rows (N, 3) turned about +z."""
     c, s = np.cos(angle), np.sin(angle)
-    return vectors @ np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+    return np.asarray(vectors @ np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]]))
 
 
 def offset(positions: np.ndarray, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:
     """Points (N, 3) displaced by the same vector."""
-    return positions + np.array([x, y, z])
+    return np.asarray(positions + np.array([x, y, z]))
 
 
 def at_height(positions: np.ndarray, height: float | np.ndarray) -> np.ndarray:
@@ -188,7 +188,7 @@ def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def inverse(quaternions: np.ndarray) -> np.ndarray:
     """Of quaternions (N, 4) of length one."""
-    return quaternions * np.array([1.0, -1.0, -1.0, -1.0])
+    return np.asarray(quaternions * np.array([1.0, -1.0, -1.0, -1.0]))
 
 
 def turned(quaternions: np.ndarray, vectors: np.ndarray | Sequence[float]) -> np.ndarray:
@@ -208,4 +208,4 @@ def rotation_vector(quaternions: np.ndarray) -> np.ndarray:
     shorter = quaternions * np.where(quaternions[:, :1] < 0, -1.0, 1.0)
     sines = np.linalg.norm(shorter[:, 1:], axis=1, keepdims=True)
     angles = 2 * np.arctan2(sines, shorter[:, :1])
-    return shorter[:, 1:] / np.maximum(sines, 1e-9) * angles
+    return np.asarray(shorter[:, 1:] / np.maximum(sines, 1e-9) * angles)

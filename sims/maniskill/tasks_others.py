@@ -9,7 +9,7 @@ from __future__ import annotations
 from robot_learn.scene import Array
 from robot_learn.types import ActionComponent
 from sims.maniskill.panda import CAMERAS, body, panda
-from sims.maniskill.sources import position, quaternion
+from sims.maniskill.sources import position
 from sims.maniskill.spec import PANDA_POSITION, Look, Spec, Values, entry, part
 from sims.maniskill.tasks_cubes import arm_still, cube, held, length, still
 
@@ -100,22 +100,6 @@ SPECS = {
         success=_rolled,
         remembered=("reached_status",),
         max_episode_steps=80,
-    ),
-    "push-t": Spec(
-        env_id="PushT-v1",
-        instruction="Push the T along the table with the stick until it covers the grey T that is drawn there.",
-        control_mode="pd_ee_delta_pos",
-        action=PANDA_POSITION[:3],
-        entries=(
-            *panda(gripper=False),
-            *body(
-                "tee", "tee", "centre of mass of the T: a bar of 0.2 x 0.05 m and a stem of 0.15 x 0.05 m, 0.04 m high"
-            ),
-            entry("goal.position", position("goal_tee"), "where the position of the T is to be, apart from its height"),
-            entry("goal.quaternion", quaternion("goal_tee"), "orientation (w, x, y, z) that the T is to have"),
-        ),
-        cameras=CAMERAS,
-        max_episode_steps=150,
     ),
     "two-robot-pick-cube": Spec(
         env_id="TwoRobotPickCube-v1",

@@ -160,7 +160,7 @@ def test_no_more_processes_than_worlds_and_none_for_a_few() -> None:
 # The same few numbers in a process without a Vulkan device: the state after some steps, and what a picture says.
 BLIND = """
 import numpy as np, sims
-for name in ("pick-cube", "push-t", "peg-insertion-side"):
+for name in ("pick-cube", "roll-ball", "peg-insertion-side"):
     env = sims.make("maniskill/" + name, 1)
     env.reset(seed=3)
     for _ in range(5):
@@ -181,7 +181,7 @@ def test_without_vulkan_worlds_are_the_same_and_a_picture_is_refused_with_what_t
     *states, refusal = done.stdout.splitlines()
     assert refusal.startswith("UserError"), done.stderr
     assert "apt-get install -t bookworm-backports mesa-vulkan-drivers libvulkan1" in refusal
-    for name, told in zip(("pick-cube", "push-t", "peg-insertion-side"), states, strict=True):
+    for name, told in zip(("pick-cube", "roll-ball", "peg-insertion-side"), states, strict=True):
         env = sims.make("maniskill/" + name, 1)
         assert isinstance(env, BatchEnv)
         env.reset(seed=3)
