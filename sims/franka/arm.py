@@ -1,4 +1,4 @@
-"""A Franka arm for MuJoCo, built from its published parameters: joints, inertias, light collision shapes, a hand, sites.
+"""A Franka arm for MuJoCo, built from its published parameters: joints, inertias, light collision shapes and a hand.
 
 Frames are the manufacturer's: body "link<i>" is Denavit-Hartenberg frame i, the flange is that of its datasheet, and
 the hand's fingers move along the hand's y. Geoms that are looked at are in group 2, those that collide in group 3.
@@ -60,7 +60,8 @@ def build(
     """A spec with one arm that stands at the origin, looking along +x; add to it what the world needs, then compile.
 
     Joints, actuators and degrees of freedom 0 to 6 are the arm's. With a hand, the joints "left_finger" and
-    "right_finger" [m] come next, and actuator 7, "gripper", takes the wanted opening, 0 to 0.08 m, and presses with 70 N at most.
+    "right_finger" [m] come next, and actuator 7, "gripper", takes the wanted opening, 0 to 0.08 m, and presses with
+    70 N at most.
 
     Args:
         arm: "fr3" or "fer".

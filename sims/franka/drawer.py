@@ -14,6 +14,7 @@ from sims.franka.reach import READY
 from sims.franka.scripts import Controller, Phased, to_action, toward
 from sims.franka.twist import POINTING_DOWN, TwistControl, drive
 from sims.mujoco_task import MujocoTask, View
+from sims.rendering import Camera
 
 OPEN = 0.12  # [m] of opening is success
 TRAVEL = 0.18  # [m] the drawer opens no further
@@ -24,7 +25,7 @@ HANDLE = (-0.05, 0.0, 0.078)  # [m] middle of the handle, from the foot of the s
 
 _WOOD, _DARK, _METAL = [0.45, 0.32, 0.22, 1.0], [0.35, 0.24, 0.16, 1.0], [0.85, 0.7, 0.25, 1.0]
 
-CONTROL = TwistControl(READY, (0.25, -0.4, 0.05), (0.72, 0.4, 0.45), world.CONTROL_DT, POINTING_DOWN)
+CONTROL = TwistControl(READY, (0.26, -0.30, 0.05), (0.70, 0.30, 0.45), world.CONTROL_DT, POINTING_DOWN)
 TASK = Task(
     name="franka/drawer",
     instruction="Pull the drawer open by its handle.",
@@ -41,7 +42,11 @@ TASK = Task(
                 "middle of the handle, a level bar 0.12 long with 0.04 of room between it and the drawer's front",
             ),
             Field(
-                "drawer.pull_direction", (3,), "1", "world", "unit vector that the drawer moves along as it opens, about -x"
+                "drawer.pull_direction",
+                (3,),
+                "1",
+                "world",
+                "unit vector that the drawer moves along as it opens, about -x",
             ),
         )
     ),
@@ -139,7 +144,8 @@ DEFINITION = MujocoTask(
     read=_read,
     success=_success,
     expert_reward=_expert_reward,
-    cameras=world.CAMERAS,
+    cameras={"side": Camera((0.56, 0.0, 0.12), 1.25, 90, -22)}
+    | {k: v for k, v in world.CAMERAS.items() if k != "side"},
     drive=drive(CONTROL),
     finish=world.settle,
     observe=_observe,
@@ -153,12 +159,10 @@ def _act(scene: Scene, phase: np.ndarray, since: np.ndarray) -> tuple[np.ndarray
     """0: over the gap behind the handle. 1: down into it. 2: pull."""
     tcp, direction = scene.robot.tcp_position, scene.drawer.pull_direction
     hook = _behind_handle(scene.drawer.handle_position, direction)
-    above = hook + [0.0, 0.0, 0.06]
+    above = hook + np.array([0.0, 0.0, 0.06])
     pull = 0.5 * direction + 4 * (hook - tcp) * (1 - np.abs(direction))
     pull[scene.drawer.opening > 0.15] = 0.0
-    velocity = np.select(
-        [(phase == k)[:, None] for k in range(3)], [toward(tcp, above), toward(tcp, hook, 0.5), pull]
-    )
+    velocity = np.select([(phase == k)[:, None] for k in range(3)], [toward(tcp, above), toward(tcp, hook, 0.5), pull])
     far = np.linalg.norm(np.where((phase == 0)[:, None], above, hook) - tcp, axis=1)
     following = np.where((phase < 2) & (far < 0.008), phase + 1, phase)
     return to_action(velocity), following

@@ -9,11 +9,16 @@ from __future__ import annotations
 import functools
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
 
-_LINKS = {f"link{i}": f"link{i}" for i in range(8)} | {"hand": "hand", "left_finger": "finger", "right_finger": "finger"}
+_LINKS = {f"link{i}": f"link{i}" for i in range(8)} | {
+    "hand": "hand",
+    "left_finger": "finger",
+    "right_finger": "finger",
+}
 _GRAIN = 0.004  # [m] vertices closer than this become one
 
 Part = tuple[np.ndarray, np.ndarray, tuple[float, ...]]  # vertices (V, 3) [m], faces (F, 3), colour
@@ -63,7 +68,7 @@ def _parts(path: Path) -> tuple[Part, ...]:
     """The coloured parts of a mesh file, thinned out; tiny marks are dropped."""
     import trimesh
 
-    loaded = trimesh.load(path)
+    loaded: Any = trimesh.load(path)
     parts: list[Part] = []
     for node in loaded.graph.nodes_geometry:
         T_link_shape, name = loaded.graph[node]

@@ -21,7 +21,7 @@ STARTS = ((0.38, -0.2), (0.58, 0.2))  # [m] corners of the rectangle that the cu
 GOALS = ((0.38, -0.2, 0.12), (0.58, 0.2, 0.32))  # [m] corners of the box that goals are drawn from
 TURN = 0.4  # [rad] the cube's edges are at most so far from the hand's directions at the start
 
-CONTROL = TwistControl(READY, (0.25, -0.4, 0.012), (0.70, 0.4, 0.50), world.CONTROL_DT, POINTING_DOWN, grips=True)
+CONTROL = TwistControl(READY, (0.26, -0.34, 0.012), (0.67, 0.34, 0.45), world.CONTROL_DT, POINTING_DOWN, grips=True)
 TASK = Task(
     name="franka/pick-cube",
     instruction="Pick up the cube and hold it still at the green goal in the air.",
@@ -29,7 +29,9 @@ TASK = Task(
         (
             *world.ARM_FIELDS,
             world.GRIPPER_FIELD,
-            Field("cube.position", (3,), "m", "world", "centre of the cube, whose edge is 0.04; z is 0.02 on the table"),
+            Field(
+                "cube.position", (3,), "m", "world", "centre of the cube, whose edge is 0.04; z is 0.02 on the table"
+            ),
             Field("cube.quaternion", (4,), "1", "world", "orientation of the cube (w, x, y, z)"),
             Field("cube.velocity", (3,), "m/s", "world", "velocity of the cube's centre"),
             Field("goal.position", (3,), "m", "world", "where the cube's centre shall be held; z 0.12 to 0.32"),
@@ -84,12 +86,12 @@ def _observe(view: View) -> np.ndarray:
 def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
     cube, tcp = view.position("cube"), view.site("tcp")
     reach, distance = np.linalg.norm(cube - tcp, axis=1), _distance(view)
-    around = reach < 0.02
+    around = reach < 0.035
     shut = np.clip((0.08 - world.opening(view)) / 0.04, 0.0, 1.0)
     lifted = np.clip((cube[:, 2] - HALF) / 0.05, 0.0, 1.0) * around
     grasp = np.where(around, shut, 0.5 * (1 - shut))
     carry = lifted * (1 - np.tanh(5 * distance) + 0.5 * (1 - np.tanh(30 * distance)))
-    return np.asarray((1 - np.tanh(5 * reach)) + 0.5 * grasp + lifted + 3 * carry + _success(view))
+    return np.asarray((1 - np.tanh(5 * reach)) + 0.5 * grasp + lifted + 5 * carry + 2 * _success(view))
 
 
 DEFINITION = MujocoTask(
@@ -112,7 +114,7 @@ DEFINITION = MujocoTask(
 def _act(scene: Scene, phase: np.ndarray, since: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """0: above the cube. 1: down to it. 2: close. 3: carry; if the cube is lost, begin again."""
     tcp, cube = scene.robot.tcp_position, scene.cube.position
-    above = cube + [0.0, 0.0, 0.07]
+    above = cube + np.array([0.0, 0.0, 0.07])
     hold = tcp + (scene.goal.position - cube)
     velocity = np.select(
         [(phase == k)[:, None] for k in range(4)],

@@ -21,22 +21,31 @@ from sims.mujoco_task import MujocoTask, View
 BEADS, BEAD = 24, 0.008  # how many, and their radius [m]
 SHARE = 0.85  # of the beads in the bowl is success
 CUP_RADIUS, CUP_HEIGHT, CUP_GRASP = 0.032, 0.09, 0.05  # [m] inside; the fingertips hold it so far above its bottom
-BOWL_RADIUS, BOWL_HEIGHT = 0.055, 0.06  # [m] inside
-PLACES = ((0.47, 0.08), (0.62, 0.22))  # [m] corners of the rectangle that the bowl's middle stands in
+BOWL_RADIUS, BOWL_HEIGHT = 0.07, 0.06  # [m] inside
+PLACES = ((0.62, -0.04), (0.69, 0.10))  # [m] corners of the rectangle that the bowl's middle stands in
 PITCH = np.pi / 6  # [rad] the hand points forward and so far down
 
-HOLDING = (-0.3376, 0.1950, 0.0, -2.6193, -0.4376, 3.8850, 0.9434)  # [rad] cup upright, fingertips at (0.55, -0.1, 0.26)
+HOLDING = (
+    -0.3620,
+    0.2991,
+    0.0067,
+    -2.4350,
+    -0.5023,
+    3.8156,
+    1.0055,
+)  # [rad] cup upright, fingertips at (0.6, -0.12, 0.26)
 # Directions of the cup in the hand's frame: its x, about which it is tipped, and its z, from bottom to opening.
 _CUP_X = (float(np.sin(PITCH)), 0.0, float(np.cos(PITCH)))
 _CUP_Z = (float(np.cos(PITCH)), 0.0, -float(np.sin(PITCH)))
 
 CONTROL = TwistControl(
     HOLDING,
-    (0.40, -0.25, 0.12),
-    (0.68, 0.30, 0.40),
+    (0.57, -0.25, 0.15),
+    (0.75, 0.20, 0.40),
     world.CONTROL_DT,
     held=((_CUP_X, (1.0, 0.0, 0.0)),),
-    turn_axis=(1.0, 0.0, 0.0),
+    upright=_CUP_Z,
+    rolls=(-2.3, 0.3),
 )
 TASK = Task(
     name="franka/pour",
@@ -44,12 +53,26 @@ TASK = Task(
     schema=Schema(
         (
             *world.ARM_FIELDS,
-            Field("cup.position", (3,), "m", "world", "the cup's middle, where the fingertips hold it; it is 0.09 high"),
-            Field("cup.tilt", (), "rad", "world", "0 upright, pi/2 lying with its opening to +y, 2.5 nearly upside down"),
-            Field("cup.lip_position", (3,), "m", "world", "the point of the cup's rim that beads run over when it tips to +y"),
+            Field(
+                "cup.position", (3,), "m", "world", "the cup's middle, where the fingertips hold it; it is 0.09 high"
+            ),
+            Field(
+                "cup.tilt", (), "rad", "world", "0 upright, pi/2 lying with its opening to +y, 2.3 nearly upside down"
+            ),
+            Field(
+                "cup.lip_position",
+                (3,),
+                "m",
+                "world",
+                "the point of the cup's rim that beads run over when it tips to +y",
+            ),
             Field("cup.filled", (), "1", "", "share of all beads that are in the cup; 1 at first"),
             Field(
-                "bowl.position", (3,), "m", "world", "middle of the bowl's opening, 0.06 above the table; its radius is 0.055"
+                "bowl.position",
+                (3,),
+                "m",
+                "world",
+                "middle of the bowl's opening, 0.06 above the table; its radius is 0.07",
             ),
             Field("bowl.filled", (), "1", "", "share of all beads that are in the bowl"),
             Field("table.spilled", (), "1", "", "share of all beads that lie on the table outside the bowl"),
@@ -80,20 +103,26 @@ def _vessel(
 
 def _model() -> mujoco.MjModel:
     spec = world.table_world()
+    # Twice as fast as Newton's method for many light bodies with few contacts each.
+    spec.option.solver, spec.option.jacobian = mujoco.mjtSolver.mjSOL_CG, mujoco.mjtJacobian.mjJAC_SPARSE
     hand, tcp = spec.body("hand"), spec.site("tcp")
     columns = np.stack([_CUP_X, np.cross(_CUP_Z, _CUP_X), _CUP_Z], axis=1)
     quat = np.empty(4)
     mujoco.mju_mat2Quat(quat, columns.ravel())
-    cup = hand.add_body(name="cup", pos=list(np.array(tcp.pos) - CUP_GRASP * columns[:, 2]), quat=list(quat), gravcomp=1)
+    cup = hand.add_body(
+        name="cup", pos=list(np.array(tcp.pos) - CUP_GRASP * columns[:, 2]), quat=list(quat), gravcomp=1
+    )
     _vessel(cup, CUP_RADIUS, CUP_HEIGHT, 0.003, ROBOT_BITS, [0.75, 0.85, 0.95, 0.4])
     cup.add_site(name="lip", pos=[0, CUP_RADIUS, CUP_HEIGHT], size=[0.003] * 3, group=4)
-    bowl = spec.worldbody.add_body(name="bowl", pos=[0.55, 0.15, 0.012])
+    bowl = spec.worldbody.add_body(name="bowl", pos=[0.65, 0.05, 0.012])
     _vessel(bowl, BOWL_RADIUS, BOWL_HEIGHT - 0.012, 0.006, THING_BITS, [0.9, 0.6, 0.3, 1])
     for index in range(BEADS):
         bead = spec.worldbody.add_body(name=f"bead{index}")
         for axis in np.eye(3):
             bead.add_joint(type=mujoco.mjtJoint.mjJNT_SLIDE, axis=list(axis), damping=0.01)
-        geom = bead.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[BEAD, 0, 0], mass=0.004, rgba=[0.15, 0.4, 0.85, 1])
+        geom = bead.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[BEAD, 0, 0], mass=0.004, rgba=[0.15, 0.4, 0.85, 1]
+        )
         geom.contype, geom.conaffinity = THING_BITS
         geom.condim, geom.priority, geom.solref = 1, 1, [0.01, 1.0]
     return spec.compile()
@@ -168,8 +197,8 @@ def _observe(view: View) -> np.ndarray:
 
 
 def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
-    in_cup, in_bowl, on_table = _shares(view)
-    offset = view.site("lip") - _opening_of_bowl(view) - [0.0, 0.0, 0.03]
+    _, in_bowl, on_table = _shares(view)
+    offset = view.site("lip") - _opening_of_bowl(view) - [0.0, -0.03, 0.10]
     there = 1 - np.tanh(8 * np.linalg.norm(offset, axis=1))
     tip = np.clip(_tilt(view) / 2.0, 0.0, 1.0) * there
     return np.asarray(there + tip + 4 * in_bowl - 2 * on_table + _success(view))
@@ -196,10 +225,10 @@ DEFINITION = MujocoTask(
 def _act(scene: Scene, phase: np.ndarray, since: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """0: beside the bowl, upright. 1: tip the cup, its lip kept over the bowl."""
     lip, tilt = scene.cup.lip_position, scene.cup.tilt
-    over = scene.bowl.position + np.array([0.0, -0.01, 0.035])
-    beside = scene.bowl.position + np.array([0.0, -0.05, 0.10])
+    over = scene.bowl.position + np.array([0.0, -0.03, 0.10])
+    beside = scene.bowl.position + np.array([0.0, -0.05, 0.15])
     velocity = np.where((phase == 0)[:, None], toward(lip, beside, 0.6), toward(lip, over))
-    roll = np.where(phase == 0, 0.0, np.where(tilt < 1.2, -0.7, np.where(tilt < 2.3, -0.35, 0.0)))
+    roll = np.where(phase == 0, 0.0, np.where(tilt < 1.2, -1.0, np.where(tilt < 2.2, -0.5, 0.0)))
     following = np.where(np.linalg.norm(lip - beside, axis=1) < 0.02, 1, phase)
     return to_action(velocity, roll), following
 

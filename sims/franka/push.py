@@ -21,14 +21,16 @@ STARTS = ((0.42, -0.18), (0.56, 0.18))  # [m] corners of the rectangle that the 
 GOALS = ((0.38, -0.24), (0.60, 0.24))
 FAR = 0.12  # [m] the mark is at least this far from the cube's start
 
-CONTROL = TwistControl(LOW_READY, (0.25, -0.4, 0.015), (0.72, 0.4, 0.35), world.CONTROL_DT, POINTING_DOWN)
+CONTROL = TwistControl(LOW_READY, (0.26, -0.34, 0.015), (0.68, 0.34, 0.35), world.CONTROL_DT, POINTING_DOWN)
 TASK = Task(
     name="franka/push",
     instruction="Push the cube over the table to the green mark.",
     schema=Schema(
         (
             *world.ARM_FIELDS,
-            Field("cube.position", (3,), "m", "world", "centre of the cube, whose edge is 0.05; z is 0.025 on the table"),
+            Field(
+                "cube.position", (3,), "m", "world", "centre of the cube, whose edge is 0.05; z is 0.025 on the table"
+            ),
             Field("cube.quaternion", (4,), "1", "world", "orientation of the cube (w, x, y, z)"),
             Field("cube.velocity", (3,), "m/s", "world", "velocity of the cube's centre"),
             Field(
@@ -60,7 +62,7 @@ def _start(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator)
 
 
 def _goal(view: View) -> np.ndarray:
-    return np.asarray(view.position("goal") + [0.0, 0.0, HALF])
+    return np.asarray(view.position("goal") + np.array([0.0, 0.0, HALF]))
 
 
 def _read(view: View) -> Values:
@@ -91,7 +93,7 @@ def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
     behind = cube - way / np.maximum(distance, 1e-6)[:, None] * 0.045
     reach = np.linalg.norm(behind - tcp, axis=1)
     near = 1 - np.tanh(5 * distance) + 0.5 * (1 - np.tanh(30 * distance))
-    return np.asarray(0.5 * (1 - np.tanh(5 * reach)) + 2 * near + _success(view))
+    return np.asarray(0.5 * (1 - np.tanh(5 * reach)) + 4 * near + 2 * _success(view))
 
 
 DEFINITION = MujocoTask(
@@ -112,27 +114,25 @@ DEFINITION = MujocoTask(
 
 
 def _act(scene: Scene, phase: np.ndarray, since: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """0: above the place behind the cube. 1: down. 2: push; when the cube slips aside, begin again. 3: wait."""
+    """0: above the place behind the cube. 1: down. 2: push. 3: up, and again if the cube has slipped aside."""
     tcp, cube = scene.robot.tcp_position, scene.cube.position
     way = (scene.goal.position - cube)[:, :2]
     distance = np.linalg.norm(way, axis=1)
     along = way / np.maximum(distance, 1e-6)[:, None]
     offset = (tcp - cube)[:, :2]
-    aside = offset - np.sum(offset * along, axis=1, keepdims=True) * along
+    aside = np.linalg.norm(offset - np.sum(offset * along, axis=1, keepdims=True) * along, axis=1)
     behind = np.concatenate([cube[:, :2] - 0.065 * along, np.full((len(tcp), 1), 0.02)], axis=1)
-    above = behind + [0.0, 0.0, 0.08]
-    push = np.concatenate([along * np.clip(6 * distance, 0.12, 0.5)[:, None] - 8 * aside, np.zeros((len(tcp), 1))], axis=1)
-    push[:, 2] = 8 * (0.02 - tcp[:, 2])
-    lift = np.tile([0.0, 0.0, 0.5], (len(tcp), 1))
+    above = behind + np.array([0.0, 0.0, 0.055])
+    onward = along * np.clip(6 * distance, 0.12, 0.6)[:, None]
+    push = np.concatenate([onward, 8 * (0.02 - tcp[:, 2:])], axis=1)
+    lift = np.where(tcp[:, 2:] < 0.075, np.array([0.0, 0.0, 0.5]), 0.0)
     velocity = np.select(
-        [(phase == k)[:, None] for k in range(4)],
-        [toward(tcp, above), toward(tcp, behind, 0.6), push, np.where(tcp[:, 2:] < 0.1, lift, 0.0)],
+        [(phase == k)[:, None] for k in range(4)], [toward(tcp, above), toward(tcp, behind, 0.6), push, lift]
     )
     arrived = np.linalg.norm(np.where((phase == 0)[:, None], above, behind) - tcp, axis=1) < 0.015
     following = np.where((phase < 2) & arrived, phase + 1, phase)
-    following = np.where((phase == 2) & (np.linalg.norm(aside, axis=1) > 0.025), 3, following)
-    following = np.where((phase == 2) & (distance < 0.012), 3, following)
-    following = np.where((phase == 3) & (tcp[:, 2] > 0.09) & (distance > 0.02), 0, following)
+    following = np.where((phase == 2) & ((aside > 0.025) | (distance < 0.012)), 3, following)
+    following = np.where((phase == 3) & (tcp[:, 2] > 0.065) & (distance > 0.02), 0, following)
     return to_action(velocity), following
 
 

@@ -19,7 +19,7 @@ STILL = 0.05  # [m/s] when the fingertips move no faster
 GOALS = ((0.32, -0.28, 0.06), (0.62, 0.28, 0.42))  # [m] corners of the box that goals are drawn from
 FAR = 0.10  # [m] a goal is at least this far from where the fingertips start
 
-CONTROL = TwistControl(READY, (0.25, -0.4, 0.01), (0.70, 0.4, 0.50), world.CONTROL_DT, POINTING_DOWN)
+CONTROL = TwistControl(READY, (0.26, -0.34, 0.01), (0.67, 0.34, 0.48), world.CONTROL_DT, POINTING_DOWN)
 TASK = Task(
     name="franka/reach",
     instruction="Bring the fingertips to the goal and hold them there.",

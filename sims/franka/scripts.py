@@ -25,7 +25,8 @@ def toward(position: np.ndarray, target: np.ndarray, limit: float = 1.0) -> np.n
 def to_action(velocity: np.ndarray, *others: np.ndarray) -> np.ndarray:
     """Actions (N, act_dim) from velocity shares (N, 3) and columns (N,)."""
     columns = [np.broadcast_to(other, len(velocity))[:, None] for other in others]
-    return np.clip(np.concatenate([velocity, *columns], axis=1), -1.0, 1.0).astype(np.float32)
+    actions: np.ndarray = np.concatenate([velocity, *columns], axis=1).clip(-1.0, 1.0).astype(np.float32)
+    return actions
 
 
 class Phased:

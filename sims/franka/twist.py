@@ -17,8 +17,10 @@ from robot_learn.types import ActionComponent
 from sims.franka.parameters import FINGER_TRAVEL, parameters
 
 SPEED = 0.25  # [m/s] of the fingertips along each axis at an action of 1
-TURN_SPEED = 1.5  # [rad/s] at an action of 1
-_DAMPING = 0.04  # of the least squares, about a tenth of the Jacobian's usual singular values
+TURN_SPEED = 1.0  # [rad/s] at an action of 1
+_LEVER = 0.25  # [m] what a wrong turn costs in the least squares: 1 rad/s as much as 0.25 m/s
+_DAMPING = 0.02  # of the least squares, well under the scaled Jacobian's usual singular values
+_WALL_TIME = 0.12  # [s] before a wall of its box a velocity may take no less to reach it
 _UPRIGHT_GAIN = 5.0  # [1/s] how fast a wrong orientation is corrected
 _POSTURE_GAIN = 0.5  # [1/s] how fast the spare joint returns
 
@@ -27,7 +29,7 @@ Drive = Callable[[mujoco.MjModel, mujoco.MjData, np.ndarray], None]
 
 @dataclass(frozen=True, eq=False)
 class TwistControl:
-    """What the numbers of an action mean: three velocities, then a turn if `turn_axis`, then the opening if `grips`.
+    """What the numbers of an action mean: three velocities, then a roll if `upright`, then the opening if `grips`.
 
     The orientation that is not commanded is held: each of `held` is a direction in the hand's frame and the direction
     in the world that it is kept at.
@@ -38,7 +40,8 @@ class TwistControl:
     high: tuple[float, float, float]
     control_dt: float  # [s] how long a command lasts
     held: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...]
-    turn_axis: tuple[float, float, float] | None = None  # world frame
+    upright: tuple[float, float, float] | None = None  # direction in the hand's frame that is up at a roll of 0
+    rolls: tuple[float, float] = (0.0, 0.0)  # [rad] lowest and highest roll, about +x of the world
     grips: bool = False
     arm: str = "fr3"
 
@@ -46,8 +49,9 @@ class TwistControl:
         """The action, described."""
         speed = "velocity of the fingertips along {}; 1 is " + f"{SPEED:g} m/s"
         named = [ActionComponent(f"v{axis}", -1.0, 1.0, speed.format(f"+{axis}, world frame")) for axis in "xyz"]
-        if self.turn_axis is not None:
+        if self.upright is not None:
             meaning = f"angular velocity of the hand about +x, world frame; 1 is {TURN_SPEED:g} rad/s"
+            meaning += f"; its roll is kept between {self.rolls[0]:g} and {self.rolls[1]:g} rad"
             named.append(ActionComponent("roll_rate", -1.0, 1.0, meaning))
         if self.grips:
             meaning = "wanted opening between the fingertips; -1 is closed (0 m), 1 is open (0.08 m)"
@@ -65,7 +69,7 @@ def drive(control: TwistControl) -> Drive:
     low, high, rest = (np.array(given) for given in (control.low, control.high, control.posture))
     held = [(np.array(mine), np.array(wanted)) for mine, wanted in control.held]
     gain = _UPRIGHT_GAIN / len(held)
-    turn = None if control.turn_axis is None else TURN_SPEED * np.array(control.turn_axis)
+    upright = None if control.upright is None else np.array(control.upright)
     step = limits.acceleration * control.control_dt
     damping = _DAMPING**2 * np.eye(6)
 
@@ -75,20 +79,21 @@ def drive(control: TwistControl) -> Drive:
         tcp = data.site("tcp")
         position, R_world_hand = tcp.xpos, tcp.xmat.reshape(3, 3)
         twist = np.zeros(6)
-        velocity = np.minimum(np.maximum(SPEED * action[:3], (low - position) / control.control_dt), SPEED)
-        twist[:3] = np.maximum(np.minimum(velocity, (high - position) / control.control_dt), -SPEED)
+        velocity = np.minimum(np.maximum(SPEED * action[:3], (low - position) / _WALL_TIME), SPEED)
+        twist[:3] = np.maximum(np.minimum(velocity, (high - position) / _WALL_TIME), -SPEED)
         for mine, wanted in held:
             twist[3:] += gain * _cross(R_world_hand @ mine, wanted)
-        if turn is not None:
-            twist[3:] += action[3] * turn
+        if upright is not None:
+            _, y, z = R_world_hand @ upright
+            room = (np.array(control.rolls) - np.arctan2(-y, z)) / _WALL_TIME
+            twist[3] += min(max(TURN_SPEED * action[3], room[0]), room[1])
         J = np.zeros((6, model.nv))
         mujoco.mj_jacSite(model, data, J[:3], J[3:], tcp.id)
+        J[3:] *= _LEVER
+        twist[3:] *= _LEVER
         q = data.qpos[:7]
-        rates = solve(J[:, :7], twist, _POSTURE_GAIN * (rest - q), damping)
-        rates /= max(1.0, float(np.max(np.abs(rates) / limits.velocity)))
-        rates = np.clip(rates, *limits.velocity_bounds(q))
-        before = data.ctrl[:7]
-        data.ctrl[:7] = np.minimum(np.maximum(rates, before - step), before + step)
+        bounds = np.clip(limits.velocity_bounds(q), data.ctrl[:7] - step, data.ctrl[:7] + step)
+        data.ctrl[:7] = within(J[:, :7], twist, _POSTURE_GAIN * (rest - q), damping, bounds[0], bounds[1])
         if control.grips:
             data.ctrl[7] = FINGER_TRAVEL * (1.0 + action[-1])
 
@@ -98,6 +103,24 @@ def drive(control: TwistControl) -> Drive:
 def solve(J: np.ndarray, twist: np.ndarray, idle: np.ndarray, damping: np.ndarray) -> np.ndarray:
     """Joint velocities (7,) with J (6, 7) times them close to the twist (6,) and otherwise close to `idle` (7,)."""
     return np.asarray(idle + J.T @ np.linalg.solve(J @ J.T + damping, twist - J @ idle))
+
+
+def within(
+    J: np.ndarray, twist: np.ndarray, idle: np.ndarray, damping: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """`solve` for joint velocities that stay between `low` and `high` (7,).
+
+    Joints that cannot go as fast as they should go as fast as they may, and the others take over what is left (in one
+    round of what Flacco, De Luca and Khatib, "Motion control of redundant robots under joint constraints: saturation
+    in the null space", 2012, iterate).
+    """
+    rates = solve(J, twist, idle, damping)
+    stuck = (rates < low) | (rates > high)
+    if not stuck.any():
+        return rates
+    fixed = np.where(stuck, np.clip(rates, low, high), 0.0)
+    others = solve(np.where(stuck, 0.0, J), twist - J @ fixed, np.where(stuck, 0.0, idle), damping)
+    return np.asarray(np.clip(fixed + others, low, high))
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What all tasks of the Franka share: the table, light and cameras, the fields that tell of the arm, how they are read."""
+"""What all tasks of the Franka share: table, light and cameras, the fields that tell of the arm and their values."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def add_goal(spec: mujoco.MjSpec, radius: float, *, flat: bool) -> None:
 
 def numbers(size: int) -> gymnasium.spaces.Box:
     """The space of observations of that many unbounded numbers."""
-    return gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float64)  # type: ignore[arg-type]  # its type: float32
+    return gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float64)
 
 
 def settle(model: mujoco.MjModel, data: mujoco.MjData) -> None:
