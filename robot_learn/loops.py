@@ -85,14 +85,16 @@ def begin(
     out: Path,
     *,
     randomise: Mapping[str, Any] | None = None,
+    simulator: Mapping[str, Any] | None = None,
 ) -> Run:
     """A run folder for a training, with its reward in it: a written one, a program's file, "expert" or "sparse".
 
-    `randomise` is a table of parameter ranges to train with.
+    `randomise` is a table of parameter ranges to train with; `simulator` holds options of the task's family, such as
+    ManiSkill's `assets` and `device`.
     """
     first_train_seed(config.seed, config.num_envs)  # before there is a folder
-    if randomise is not None:
-        sims.make(task.name, randomise=randomise).close()
+    if randomise is not None or simulator:
+        sims.make(task.name, randomise=randomise, **(simulator or {})).close()
     if isinstance(reward, str):
         if reward not in BUILT_IN and not Path(reward).exists():
             close = nearest(reward, BUILT_IN)
@@ -102,7 +104,8 @@ def begin(
         kind = reward if program is None else "program"
     else:
         program, kind = reward.program, "program"
-    asked = {"reward": kind, "train": asdict(config)} | ({} if randomise is None else {"randomise": dict(randomise)})
+    asked = {"reward": kind, "train": asdict(config)}
+    asked |= {name: dict(given) for name, given in (("randomise", randomise), ("simulator", simulator)) if given}
     run = Run.create(out, task=task.name, seed=config.seed, config=asked)
     if not isinstance(reward, str):
         reward.save(run.path)
@@ -124,11 +127,12 @@ def train_config(run: Run, **changes: Any) -> TrainConfig:
 
 def environment(run: Run, num_envs: int, *, randomise: Mapping[str, Any] | None = None) -> sims.BatchEnv:
     """The run's task under the run's reward."""
-    kind, task = run.config.get("reward"), sims.task(run.config["task"])
-    if kind in BUILT_IN:
-        return sims.make(task.name, num_envs, reward=kind, randomise=randomise)
-    program = check(run.read_text(runs.REWARD), task).compile("numpy")
-    return sims.make(task.name, num_envs, reward=program, randomise=randomise)
+    task, reward, options = sims.task(run.config["task"]), run.config.get("reward"), run.config.get("simulator", {})
+    if reward not in BUILT_IN:
+        # Where a GPU simulates, the scene is tensors on it.
+        on_host = options.get("device", "cpu") == "cpu"
+        reward = check(run.read_text(runs.REWARD), task).compile("numpy" if on_host else "torch")
+    return sims.make(task.name, num_envs, reward=reward, randomise=randomise, **options)
 
 
 def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> TrainResult:
@@ -200,6 +204,8 @@ def command_of(run: Run) -> str:
     for name in ("algorithm", "total_steps", "num_envs", "seed"):
         if name in settings and settings[name] != defaults[name]:
             words += [f"--{name.replace('_', '-').removeprefix('total-')}", str(settings[name])]
+    for name, value in stored.get("simulator", {}).items():
+        words += [f"--{name}", str(value)]
     if "randomise" in stored:
         words += ["--randomise", str(run.file(runs.CONFIG))]
     return shlex.join(words)

@@ -6,6 +6,7 @@ A family of tasks is a module with `task(name) -> Task`, `make(name, num_worlds,
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
 from robot_learn.errors import unknown
@@ -96,7 +97,12 @@ def make(
     """
     from sims.env import BatchEnv
 
-    worlds = _from_family(name, "make")(name.partition("/")[2], num_envs, threads=threads, **options)
+    make_worlds = _from_family(name, "make")
+    for option in options:
+        allowed = [word for word in signature(make_worlds).parameters if word not in ("name", "num_worlds", "threads")]
+        if option not in allowed:
+            raise unknown(f"option of {name}", option, [*signature(make).parameters][1:-1] + allowed)
+    worlds = make_worlds(name.partition("/")[2], num_envs, threads=threads, **options)
     if randomise is not None or parameters is not None:
         from sims.randomise import RandomisedWorlds
 

@@ -76,6 +76,11 @@ def _copied(value: Any) -> Any:
     return value.clone() if hasattr(value, "clone") else value.copy()
 
 
+def _on_host(value: Any) -> np.ndarray:
+    """A torch tensor of any device as a numpy array."""
+    return np.asarray(value.detach().cpu().numpy(), dtype=np.float64)
+
+
 class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """N worlds in one process.
 
@@ -176,7 +181,12 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _reward(self, actions: np.ndarray, success: np.ndarray) -> tuple[np.ndarray, Mapping[str, np.ndarray] | None]:
         if self.reward_fn is not None:
-            return self.reward_fn.evaluate(self.scene, actions)
+            first: Any = next(iter(self._values.values()))
+            if isinstance(first, np.ndarray):
+                return self.reward_fn.evaluate(self.scene, actions)
+            # A simulator on a GPU: the reward is computed where the scene is, and only the result is brought back.
+            reward, terms = self.reward_fn.evaluate(self.scene, first.new_tensor(actions))
+            return _on_host(reward), {name: _on_host(term) for name, term in terms.items()}
         if self.reward == "expert":
             return self.worlds.expert_reward(actions), None
         return (success.astype(np.float64) if self.reward == "sparse" else np.zeros(self.num_envs)), None

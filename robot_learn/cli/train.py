@@ -37,6 +37,10 @@ class RunTask:
     """Of the training; evaluation has seeds of its own."""
     randomise: OptionalPath = None
     """A JSON or TOML table of parameter ranges to train with; evaluation stays nominal."""
+    assets: OptionalText = None
+    """Of ManiSkill's articulated objects: procedural (the default) or partnet."""
+    device: OptionalText = None
+    """Where ManiSkill simulates: cpu (the default) or cuda."""
     episodes: int = 50
     """Evaluation episodes; 0 leaves the evaluation out."""
     out: Path = Path("runs")
@@ -59,7 +63,8 @@ class RunTask:
         written = loops.write_program(task, model=self.model, sample=self.sample)
         program, final = written.program, written.replies[-1]
         say(f"reward    {', '.join(program.term_names)}  (written by {final.model}, {final.date[:10]})")
-        run = loops.begin(task, written, config, self.out, randomise=randomise)
+        simulator = _given(assets=self.assets, device=self.device)
+        run = loops.begin(task, written, config, self.out, randomise=randomise, simulator=simulator)
         run.write_json("config.json", run.config | {"model": self.model, "sample": self.sample})
         say(f"run       {run.path}")
         return _train_and_measure(run, config, False, self.episodes, not self.no_video, self.json)
@@ -87,6 +92,10 @@ class Train:
     """End early at this success rate over the last 200 training episodes."""
     randomise: OptionalPath = None
     """A JSON or TOML table of parameter ranges to train with; evaluation stays nominal."""
+    assets: OptionalText = None
+    """Of ManiSkill's articulated objects: procedural (the default) or partnet."""
+    device: OptionalText = None
+    """Where ManiSkill simulates: cpu (the default) or cuda."""
     episodes: int = 50
     """Evaluation episodes; 0 leaves the evaluation out."""
     out: Path = Path("runs")
@@ -114,7 +123,8 @@ class Train:
         )
         config = preset(self.algorithm or "ppo", **changes)
         task, randomise = sims.task(self.task), _table(self.randomise)
-        return loops.begin(task, self.reward, config, self.out, randomise=randomise), config
+        simulator = _given(assets=self.assets, device=self.device)
+        return loops.begin(task, self.reward, config, self.out, randomise=randomise, simulator=simulator), config
 
     def _resumed(self) -> tuple[Run, TrainConfig]:
         from robot_learn import loops
@@ -128,6 +138,8 @@ class Train:
             raise UserError(f"run {run.path} keeps the reward that it was begun with: leave --reward out")
         if self.randomise is not None:
             raise UserError(f"run {run.path} keeps the parameter ranges that it was begun with: leave --randomise out")
+        if self.assets is not None or self.device is not None:
+            raise UserError(f"run {run.path} keeps its simulator: leave --assets and --device out")
         changes: dict[str, Any] = {
             "algorithm": self.algorithm,
             "total_steps": self.steps,

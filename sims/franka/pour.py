@@ -57,7 +57,11 @@ TASK = Task(
                 "cup.position", (3,), "m", "world", "the cup's middle, where the fingertips hold it; it is 0.09 high"
             ),
             Field(
-                "cup.tilt", (), "rad", "world", "0 upright, pi/2 lying with its opening to +y, 2.3 nearly upside down"
+                "cup.tilt",
+                (),
+                "rad",
+                "world",
+                "0 upright, pi/2 lying with its opening to +y, 2.3 nearly upside down; minus the roll",
             ),
             Field(
                 "cup.lip_position",

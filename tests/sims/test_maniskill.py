@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("mani_skill", reason="needs the extra maniskill")
 
+import sims
+from rewards.program import check
 from robot_learn.errors import UserError
 from sims.env import BatchEnv
 from sims.maniskill import building, tables
@@ -167,6 +169,26 @@ def test_the_batched_path_reads_what_the_fast_path_reads(name: str) -> None:
     np.testing.assert_allclose(one.worlds.observe(), before, atol=0.02)  # velocities of links are computed anew
     one.close()
     other.close()
+
+
+def test_a_reward_program_sees_a_scene_of_tensors_as_it_sees_one_of_arrays() -> None:
+    text = """
+def reward(scene, action):
+    apart = np.linalg.norm(scene.hand.position - scene.cube.position)
+    return {"reach": 1.0 - np.tanh(5.0 * apart), "effort": -0.01 * np.sum(np.square(action))}
+"""
+    program = check(text, sims.task("maniskill/pick-cube")).compile()
+    tensors = BatchEnv(GpuWorlds("pick-cube", SPECS["pick-cube"], 1, backend="physx_cpu"), reward=program)
+    arrays = BatchEnv(ManiSkillWorlds("pick-cube", SPECS["pick-cube"], 1), reward=program)
+    for env in (tensors, arrays):
+        env.reset(seed=3)
+    for action in downwards(SPECS["pick-cube"], 5):
+        theirs, mine = tensors.step(action[None]), arrays.step(action[None])
+        assert isinstance(theirs[1], np.ndarray)
+        np.testing.assert_allclose(theirs[1], mine[1], atol=1e-5)
+        assert theirs[4]["reward_terms"].keys() == {"reach", "effort"}
+    tensors.close()
+    arrays.close()
 
 
 def grasp(world: World, steps: int) -> None:
