@@ -93,7 +93,7 @@ def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
     behind = cube - way / np.maximum(distance, 1e-6)[:, None] * 0.045
     reach = np.linalg.norm(behind - tcp, axis=1)
     near = 1 - np.tanh(5 * distance) + 0.5 * (1 - np.tanh(30 * distance))
-    return np.asarray(0.5 * (1 - np.tanh(5 * reach)) + 4 * near + 2 * _success(view))
+    return np.asarray(1.5 * (1 - np.tanh(8 * reach)) + 2 * near + _success(view))
 
 
 DEFINITION = MujocoTask(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from robot_learn.scene import Array
 from sims.maniskill.panda import CAMERAS, body, panda
 from sims.maniskill.sources import attribute, constant, direction, point, position, quaternion, rotate
-from sims.maniskill.spec import PANDA_POSE, PANDA_POSITION, Spec, Values, entry
+from sims.maniskill.spec import PANDA_POSE, PANDA_POSITION, Look, Spec, Values, entry
 from sims.maniskill.tasks_cubes import arm_still, cube, held, length
 
 SIN_UPRIGHT = 0.0799147  # sin(0.08 rad)
@@ -103,7 +103,10 @@ SPECS = {
             entry("hole.axis", direction("box", (1.0, 0.0, 0.0)), "axis of the hole: the way in which the peg goes in"),
             entry("hole.half_width", attribute("box_hole_radii", unit="m"), "half of the width of the square hole"),
         ),
-        cameras=CAMERAS,
+        cameras={
+            "hole": Look((0.5, -0.55, 0.5), (-0.05, 0.15, 0.1)),
+            **CAMERAS,
+        },  # the box hides the peg from the others
         success=_inserted,
         max_episode_steps=150,
     ),
