@@ -88,6 +88,10 @@ class Mppi:
         self.plans = np.einsum("mk,mkha->mha", weights, candidates)
         return returns
 
+    def begin(self, fresh: np.ndarray) -> None:
+        """Forget the plans of episodes (M,) that have just begun."""
+        self.plans[fresh] = (self._low + self._high) / 2
+
     def advance(self, steps: int = 1) -> None:
         """The first steps of each plan were taken: shift the plans, and repeat their last action."""
         self.plans = np.concatenate([self.plans[:, steps:], np.repeat(self.plans[:, -1:], steps, axis=1)], axis=1)
@@ -120,3 +124,35 @@ def _interpolation(horizon: int, every: int) -> np.ndarray:
     position = np.arange(horizon) / every
     weights = np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(knots)))
     return np.asarray(weights / np.linalg.norm(weights, axis=1, keepdims=True))
+
+
+class Located(Protocol):
+    """Worlds that say where they stand, as something that a `Simulator` of the same task can be restored to."""
+
+    def snapshot(self) -> Sequence[Any]: ...
+
+
+class MppiPolicy:
+    """A planner as a policy, for the worlds that it looks at: it plans from their state, not from observations."""
+
+    def __init__(self, worlds: Located, planner: Mppi) -> None:
+        self._worlds, self._planner = worlds, planner
+        self._upcoming = planner.plans[:, :0]  # (M, steps, act_dim) of the last plan that are not yet taken
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions (M, act_dim) float32, for as many worlds as the planner has episodes."""
+        if episode_start is not None and episode_start.any():
+            self._planner.begin(episode_start)
+            self._upcoming = self._upcoming[:, :0]
+        if not self._upcoming.shape[1]:
+            steps = self._planner.config.replan_every
+            self._upcoming = self._planner.plan(self._worlds.snapshot())[:, :steps]
+            self._planner.advance(steps)
+        action, self._upcoming = self._upcoming[:, 0], self._upcoming[:, 1:]
+        return action.astype(np.float32), None

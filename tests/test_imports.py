@@ -38,7 +38,7 @@ LAYERS = {
         "vec_env",
         "video",
     ),
-    "roof": ("bench", "cli", "loops"),
+    "roof": ("bench", "cli", "loops", "preview"),
 }
 LAYER_OF = {f"robot_learn.{name}": layer for layer, names in LAYERS.items() for name in names}
 MAY_IMPORT = {

@@ -18,6 +18,7 @@ COMMANDS = {
     "reward write": "robot_learn.cli.reward:Write",
     "reward check": "robot_learn.cli.reward:Check",
     "reward show": "robot_learn.cli.reward:Show",
+    "reward preview": "robot_learn.cli.preview:PreviewReward",
     "reward record": "robot_learn.cli.reward:Record",
     "train": "robot_learn.cli.train:Train",
     "evaluate": "robot_learn.cli.train:Evaluate",

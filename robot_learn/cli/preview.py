@@ -1,0 +1,68 @@
+"""`robot-learn reward preview`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from robot_learn.cli.output import OptionalInt, OptionalPath, OptionalText, put, put_json, say
+from robot_learn.errors import UserError
+
+
+@dataclass(frozen=True)
+class PreviewReward:
+    """Show what a reward program makes the robot do, without training: a planner maximises it on the simulator."""
+
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE|TASK")]
+    """A program, or a task with a recorded one."""
+    task: OptionalText = None
+    """The task that a program is for."""
+    seconds: float = 15.0
+    """To plan for, roughly."""
+    episodes: int = 1
+    """Planned at once, each from a start of its own."""
+    steps: OptionalInt = None
+    """Of each episode; by default all of it."""
+    seed: int = 0
+    """Of the starts and of the planner."""
+    out: OptionalPath = None
+    """A folder for preview.mp4, preview.json and terms.svg; without one, nothing is drawn."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        import sims
+        from robot_learn import loops
+        from robot_learn.preview import preview
+
+        if Path(self.source).is_file():
+            if self.task is None:
+                raise UserError(f"--task: wanted the task that {self.source} is for")
+            task = sims.task(self.task)
+            program = loops.read_program(Path(self.source), task)
+        else:
+            task = sims.task(self.source)
+            program = loops.write_program(task).program
+        if self.out is not None and self.out.exists() and not self.out.is_dir():
+            raise UserError(f"--out {self.out} is a file: wanted a folder")
+        say(f"reward    {', '.join(program.term_names)}")
+        found = preview(
+            task,
+            program.compile(),
+            seconds=self.seconds,
+            episodes=self.episodes,
+            steps=self.steps,
+            seed=self.seed,
+            frame_size=None if self.out is None else loops.VIDEO_SIZE,
+        )
+        if self.out is not None:
+            found.save(self.out, task)
+            say(f"preview   {self.out}")
+        if self.json:
+            put_json(found.to_json(task))
+        else:
+            put(found.summary())
+        return 0
