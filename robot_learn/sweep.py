@@ -133,8 +133,8 @@ def sweep(
     """
     if not parameters or min(episodes, most_worlds) < 1 or not 0 < share <= 1:
         raise UserError(
-            "sweep: wanted parameters, episodes, worlds and a share in (0, 1]; "
-            f"came {len(parameters)}, {episodes}, {most_worlds}, {share:g}"
+            "sweep: wanted a parameter, an episode and a world at least and a share in (0, 1], came "
+            f"{len(parameters)} parameters, {episodes} episodes, {most_worlds} worlds and a share of {share:g}"
         )
     values = {name: sorted({*(grids or {}).get(name, grid(name)), _nominal(name)}) for name in parameters}
     points = [(name, value) for name in parameters for value in values[name] if value != _nominal(name)]

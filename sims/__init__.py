@@ -7,9 +7,10 @@ A family of tasks is a module with `task(name) -> Task`, `make(name, num_worlds,
 from __future__ import annotations
 
 from inspect import signature
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
-from robot_learn.errors import unknown
+from robot_learn.errors import UserError, unknown
 from robot_learn.registry import load
 from robot_learn.types import Task
 
@@ -97,6 +98,10 @@ def make(
     """
     from sims.env import BatchEnv
 
+    counts: dict[str, Any] = {"num_envs": num_envs, "threads": 1 if threads is None else threads}
+    for what, count in counts.items():
+        if not (isinstance(count, Integral) and int(count) >= 1):
+            raise UserError(f"{what}: wanted a whole number from 1, came {count!r}")
     make_worlds = _from_family(name, "make")
     for option in options:
         allowed = [word for word in signature(make_worlds).parameters if word not in ("name", "num_worlds", "threads")]

@@ -96,8 +96,11 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def __init__(
         self, worlds: Worlds, *, reward: Reward = None, max_episode_steps: int | None = None, autoreset: bool = True
     ) -> None:
-        if isinstance(reward, str) and reward not in ("expert", "sparse"):
-            raise UserError(f"reward {reward!r}: wanted 'expert', 'sparse', None or a reward function")
+        named = reward is None or (isinstance(reward, str) and reward in ("expert", "sparse"))
+        if not named and not hasattr(reward, "evaluate"):
+            raise UserError(f"reward {reward!r}: wanted 'expert', 'sparse', None or a reward function (a RewardFn)")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise UserError(f"max_episode_steps: wanted 1 or more, came {max_episode_steps}")
         task = worlds.task
         self.worlds, self.reward = worlds, reward
         self.task = task if max_episode_steps is None else replace(task, max_episode_steps=max_episode_steps)
@@ -158,6 +161,8 @@ class BatchEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         wanted = (self.num_envs, self.task.act_dim)
         if actions.shape != wanted:
             raise UserError(f"actions: wanted an array of shape {wanted}, came {actions.shape}")
+        if not np.isfinite(actions).all():
+            raise UserError("actions: wanted finite numbers, came NaN or infinity")
         if self._finished.any():
             raise UserError("step: a world has finished its episode (or never begun); call reset first")
         self.worlds.step(actions)
@@ -268,6 +273,8 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def __init__(self, batch: BatchEnv, *, render_mode: str | None = None) -> None:
         if batch.num_envs != 1 or batch.metadata["autoreset_mode"] != AutoresetMode.DISABLED:
             raise UserError("a single environment wants a batch of one world, made with autoreset=False")
+        if render_mode not in (None, "rgb_array"):
+            raise UserError(f"render_mode {render_mode!r}: wanted 'rgb_array' or None")
         self.batch, self.render_mode = batch, render_mode
         self.metadata = {**SingleEnv.metadata, "render_fps": batch.metadata["render_fps"]}
         self.observation_space, self.action_space = batch.single_observation_space, batch.single_action_space

@@ -22,8 +22,8 @@ class PixelWorlds:
     """
 
     def __init__(self, worlds: Worlds, image_size: Sequence[int] = (128, 128), camera: str | None = None) -> None:
-        if len(image_size) != 2 or min(image_size) < 1:
-            raise UserError(f"image_size: wanted (height, width), came {tuple(image_size)}")
+        if np.shape(image_size) != (2,) or min(image_size) < 1:
+            raise UserError(f"image_size: wanted (height, width), came {image_size!r}")
         if camera is not None and camera not in worlds.cameras:
             raise unknown("camera", camera, worlds.cameras)
         if "observation_noise" in getattr(worlds, "parameters", {}):

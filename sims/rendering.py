@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import os
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +108,10 @@ def _halved(pixels: np.ndarray) -> np.ndarray:
 
 
 def _free(gl: mujoco.MjrContext, context: Any) -> None:
-    gl.free()
-    context.free()
+    # At the interpreter's end the driver may already have been shut down, and has then freed everything itself.
+    with suppress(Exception):
+        gl.free()
+        context.free()
 
 
 @dataclass(frozen=True)

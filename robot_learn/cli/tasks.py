@@ -14,8 +14,8 @@ from robot_learn.cli.output import put, put_json, table
 class Tasks:
     """List the tasks, or describe one as a language model will see it."""
 
-    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[TASK]")] = None
-    """A task, e.g. metaworld/drawer-open; without one, all are listed."""
+    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[TASK|FAMILY]")] = None
+    """A task, e.g. metaworld/drawer-open, or a family, e.g. franka; without one, all are listed."""
     json: bool = False
     """Print JSON."""
 
@@ -23,11 +23,12 @@ class Tasks:
         import sims
         from rewards.models import Recordings
 
-        if self.name is None:
-            recorded = Recordings().labels()
+        if self.name is None or self.name.rstrip("/") in sims.FAMILIES:
+            recorded, family = Recordings().labels(), f"{self.name.rstrip('/')}/" if self.name else ""
             rows = [
                 {"task": name, "recorded": name in recorded, "instruction": sims.task(name).instruction}
                 for name in sims.TASKS
+                if name.startswith(family)
             ]
             if self.json:
                 put_json(rows)

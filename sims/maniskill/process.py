@@ -120,7 +120,7 @@ def main(descriptor: int) -> None:
     while True:
         try:
             method, args, kwargs = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             break
         try:
             if method == "open":

@@ -165,11 +165,11 @@ def _pull_with_tool() -> Script:
         return at_height(now.hand + tool - now["tool.position"], now.hand[:, 2] + z - now["tool.position"][:, 2])
 
     def over_it(now: Now) -> Wish:
-        target = hook_at(now, 0.035, 0.17)
+        target = hook_at(now, 0.03, 0.13)
         return Wish(target, CLOSED, near(target, now.hand, 0.012) | (now.since > 40), speed=0.5)
 
     def down(now: Now) -> Wish:
-        target = hook_at(now, 0.035, 0.027)
+        target = hook_at(now, 0.03, 0.027)
         return Wish(target, CLOSED, near(target, now.hand, 0.008) | (now.since > 20), speed=0.3)
 
     def pull(now: Now) -> Wish:
@@ -183,7 +183,7 @@ def _tool() -> list[Stage]:
 
     def spot(now: Now) -> np.ndarray:
         cube = now.scene.initial["cube.position"]
-        furthest = np.sqrt(0.755**2 - (cube[:, 1] - 0.062) ** 2) - 0.615  # [m] of the hand, where the cube is
+        furthest = np.sqrt(0.79**2 - (cube[:, 1] - 0.062) ** 2) - 0.615  # [m] of the hand, where the cube is
         handle = np.clip(furthest - (cube[:, 0] - 0.115), 0.01, 0.11)
         return np.asarray(now["tool.position"] + np.stack([handle, 0 * handle, 0 * handle], axis=1))
 
@@ -198,7 +198,7 @@ def _tool() -> list[Stage]:
         return Wish(now.start, CLOSED, (now["tool.grasped"] > 0.5) & (now.since > 3), now.since > 12)
 
     def raise_it(now: Now) -> Wish:
-        target = at_height(now.start, 0.17)
+        target = at_height(now.start, 0.13)
         return Wish(target, CLOSED, near(target, now.hand, 0.02), speed=0.5)
 
     return [above, down, close, raise_it]

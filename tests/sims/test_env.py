@@ -181,3 +181,28 @@ def test_the_action_space_is_what_the_task_declares() -> None:
         assert space.low.tolist() == [component.low for component in components]
         assert space.high.tolist() == [component.high for component in components]
         env.close()
+
+
+@pytest.mark.parametrize("wrong", [{"num_envs": 0}, {"num_envs": "4"}, {"threads": 0}, {"max_episode_steps": 0}])
+def test_numbers_that_make_no_batch_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(wrong))}: wanted"):
+        sims.make("mujoco/cart-pole", **wrong)
+
+
+def test_a_reward_that_is_none_an_option_that_is_none_and_a_window_are_refused() -> None:
+    with pytest.raises(UserError, match="wanted 'expert', 'sparse', None or a reward function"):
+        sims.make("mujoco/cart-pole", reward=lambda scene, action: 0.0)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="no option of mujoco/cart-pole named 'assets'"):
+        sims.make("mujoco/cart-pole", assets="partnet")
+    with pytest.raises(UserError, match="render_mode 'human': wanted 'rgb_array' or None"):
+        sims.make_single("mujoco/cart-pole", render_mode="human")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_action_that_is_no_number_is_refused_and_changes_nothing(value: float) -> None:
+    env = sims.make("mujoco/cart-pole", 2)
+    before, _ = env.reset(seed=0)
+    with pytest.raises(UserError, match="wanted finite numbers"):
+        env.step(np.array([[0.0], [value]]))
+    np.testing.assert_array_equal(env.worlds.observe(), before)
+    env.close()
