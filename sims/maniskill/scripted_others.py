@@ -8,6 +8,7 @@ from sims.maniskill.scripted_moves import fetch, lift, lost, rest, set_down
 from sims.maniskill.scripted_stages import CLOSED, OPEN, Hand, Now, Script, Wish, at_height, near, offset
 
 _QUARTER = np.pi / 2
+_CRADLE = 0.2  # of the gripper: fingertips so far apart that a ball leans on both of them
 
 
 def _place_sphere() -> Script:
@@ -20,36 +21,32 @@ def _place_sphere() -> Script:
 
 
 def _roll_ball() -> Script:
-    """Take the ball, move it towards the goal, and let go of it on the way: it keeps the hand's velocity."""
+    """Push the ball from behind, ever faster so that it stays between the fingertips, and stop: it rolls on."""
 
     def way(now: Now) -> np.ndarray:
-        """(N, 3) of length one, level: from where the ball was held to the goal."""
-        apart = (now["goal.position"] - now.began["ball.position"]) * np.array([1.0, 1.0, 0.0])
+        """(N, 3) of length one, level: from where the ball lay to the goal."""
+        apart = (now["goal.position"] - now.scene.initial["ball.position"]) * np.array([1.0, 1.0, 0.0])
         return np.asarray(apart / np.linalg.norm(apart, axis=1, keepdims=True))
 
-    def ahead(now: Now) -> np.ndarray:
-        """On the straight line to the goal, 0.15 m further than the hand is."""
-        gone = ((now.hand - now.start) * way(now)).sum(1, keepdims=True)
-        return at_height(now.start + way(now) * (gone + 0.15), now.start[:, 2])
+    def behind(now: Now) -> np.ndarray:
+        return at_height(now["ball.position"] - 0.09 * way(now), 0.03)
 
     def above(now: Now) -> Wish:
-        target = offset(now["ball.position"], z=0.12)
-        return Wish(target, OPEN, over=near(target[:, :2], now.hand[:, :2], 0.01) | (now.since > 25))
+        target = offset(behind(now), z=0.12)
+        return Wish(target, _CRADLE, over=near(target, now.hand, 0.03) | (now.since > 25))
 
     def down(now: Now) -> Wish:
-        target = now["ball.position"]
-        return Wish(target, OPEN, over=near(target, now.hand, 0.006) | (now.since > 12))
+        return Wish(behind(now), _CRADLE, over=near(behind(now), now.hand, 0.004) | (now.since > 12))
 
-    def close(now: Now) -> Wish:
-        return Wish(now.start, CLOSED, over=now.since > 3)
+    def strike(now: Now) -> Wish:
+        origin, forth = now.scene.initial["ball.position"], way(now)
+        gone = ((now.hand - origin) * forth).sum(1) + 0.012 + 0.003 * now.since
+        return Wish(at_height(origin + forth * gone[:, None], 0.03), _CRADLE, over=now.hand[:, 1] < 0.32)
 
-    def swing(now: Now) -> Wish:
-        return Wish(ahead(now), CLOSED, over=now.since > 4)
+    def halt(now: Now) -> Wish:
+        return Wish(now.start, _CRADLE)
 
-    def release(now: Now) -> Wish:
-        return Wish(ahead(now), OPEN, over=now.since > 3)
-
-    return Script([Hand([[above, down, close, swing, release, rest]], facing=-_QUARTER)])
+    return Script([Hand([[above, down, strike, halt]], facing=-_QUARTER)])
 
 
 def _away(now: Now) -> Wish:

@@ -165,7 +165,7 @@ def _pull_with_tool() -> Script:
         return at_height(now.hand + tool - now["tool.position"], now.hand[:, 2] + z - now["tool.position"][:, 2])
 
     def over_it(now: Now) -> Wish:
-        target = hook_at(now, 0.03, 0.13)
+        target = hook_at(now, 0.03, 0.17)
         return Wish(target, CLOSED, near(target, now.hand, 0.012) | (now.since > 40), speed=0.5)
 
     def down(now: Now) -> Wish:
@@ -198,7 +198,7 @@ def _tool() -> list[Stage]:
         return Wish(now.start, CLOSED, (now["tool.grasped"] > 0.5) & (now.since > 3), now.since > 12)
 
     def raise_it(now: Now) -> Wish:
-        target = at_height(now.start, 0.13)
+        target = at_height(now.start, 0.17)
         return Wish(target, CLOSED, near(target, now.hand, 0.02), speed=0.5)
 
     return [above, down, close, raise_it]
