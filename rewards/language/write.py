@@ -85,13 +85,17 @@ class WrittenReward(Generic[P]):
         }
 
     def save(self, folder: Path | str) -> None:
-        """Write reward.py, prompt.txt, reply.txt (all rounds, when there were repairs) and provenance.json."""
+        """Write reward.py, prompt.txt, reply.txt (all rounds, when there were repairs), provenance.json, and
+        conversation.json, from which `load_conversation` goes on.
+        """
         folder = Path(folder)
+        conversation = [{"role": message.role, "text": message.text} for message in self.messages]
         opening = len(self.messages) - 2 * len(self.attempts) + 1  # before the first reply
         write_atomically(folder / "reward.py", self.text)
         write_atomically(folder / "prompt.txt", transcript(self.messages[:opening]))
         rounds = self.messages[opening:]
         write_atomically(folder / "reply.txt", rounds[0].text if len(rounds) == 1 else transcript(rounds))
+        write_atomically(folder / "conversation.json", json.dumps(conversation, indent=1, ensure_ascii=False) + "\n")
         write_atomically(folder / "provenance.json", json.dumps(self.provenance(), indent=1) + "\n")
 
 
@@ -109,13 +113,47 @@ def write_reward(
 ) -> WrittenReward[P]:
     """Have a language model write the reward program of a task.
 
-    A reply that does not pass the check gets the check's own words back, at most `max_repairs` times. Each round is a
-    longer conversation with a hash of its own, so a recorded repair replays like any other reply.
-
     Args:
         task: what is to be done, and in what world.
         client: who is asked; see `rewards.models.connect`.
         reference: the documentation of the reward language.
+        check, max_repairs, sample, folder, temperature, seed: as `converse` takes them.
+
+    Raises:
+        NotWrittenError: no reply passed the check; the error lists what was wrong with each.
+        UserError: the client has no reply.
+    """
+    return converse(
+        task,
+        build_prompt(task, reference),
+        client,
+        check=check,
+        max_repairs=max_repairs,
+        sample=sample,
+        folder=folder,
+        temperature=temperature,
+        seed=seed,
+    )
+
+
+def converse(
+    task: Task,
+    messages: tuple[Message, ...],
+    client: Client,
+    *,
+    check: Callable[[str], P],
+    max_repairs: int = 3,
+    sample: int = 0,
+    folder: Path | str | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+) -> WrittenReward[P]:
+    """Go on with a conversation, whose last message is the user's, until a reply holds a program that passes the check.
+
+    A reply that does not pass the check gets the check's own words back, at most `max_repairs` times. Each round is a
+    longer conversation with a hash of its own, so a recorded repair replays like any other reply.
+
+    Args:
         check: makes a program of a text, or raises a UserError that tells the model what to mend.
         max_repairs: how many replies beyond the first may be asked for.
         sample: which of several replies to the same prompt.
@@ -126,7 +164,6 @@ def write_reward(
         NotWrittenError: no reply passed the check; the error lists what was wrong with each.
         UserError: the client has no reply.
     """
-    messages = build_prompt(task, reference)
     attempts: list[Attempt] = []
     for _ in range(max_repairs + 1):
         request = Request(messages, task.name, sample, temperature, seed)
@@ -143,6 +180,17 @@ def write_reward(
         attempts.append(Attempt(request.prompt_hash, reply, None))
         return WrittenReward(program, text, task.name, sample, messages, tuple(attempts))
     raise _not_written(task, messages[:-1], tuple(attempts), folder)
+
+
+def load_conversation(folder: Path | str) -> tuple[Message, ...] | None:
+    """The conversation that a saved program came from, its accepted reply last; None where none is kept."""
+    path = Path(folder) / "conversation.json"
+    if not path.is_file():
+        return None
+    try:
+        return tuple(Message(turn["role"], turn["text"]) for turn in json.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a conversation: {error!r}") from error
 
 
 def extract_code(reply: Reply | str) -> str:

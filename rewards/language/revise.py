@@ -1,0 +1,90 @@
+"""What a language model is told about a reward that was tried, so that it writes a better one.
+
+Eureka (Ma et al., ICLR 2024) gives the model each term's statistics over the training. Figures alone are a weak prompt,
+a named fault with its reason is a strong one, and a person's sentence, where there is one, outweighs both. The success
+criterion itself is never shown, only how often it was met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+CURVE_ROWS, EPISODE_ROWS = 6, 6
+
+_ANSWER = """\
+# Answer
+
+First reason in brief, at most 20 lines: which of your terms made the robot do this, what it collects now and what it
+would collect for doing the task, and what you change. Then give exactly one fenced block, ```python, with the whole new
+program. Nothing after it."""
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What came of a reward program. Whatever is None or empty is not mentioned."""
+
+    steps: int | None = None  # control steps that a policy was trained for
+    successes: int | None = None  # of `episodes` that were measured afterwards
+    episodes: int = 0
+    curve: Sequence[Mapping[str, float]] = ()  # of the training: "steps", then figures by name
+    episode: Mapping[str, Sequence[float]] = field(default_factory=dict)  # by term: each step of one measured episode
+    control_dt: float = 1.0  # [s] between two of them
+    findings: Sequence[str] = ()  # named faults, each one sentence or two
+    said: str | None = None  # by a person who watched
+
+
+def revision_request(feedback: Feedback) -> str:
+    """The user message that sends a program back to the model that wrote it."""
+    parts = ["Your reward was tried. Improve it."]
+    if feedback.steps is not None or feedback.episodes:
+        parts.append("# How it went\n\n" + _outcome(feedback))
+    if feedback.curve:
+        title = "Means over the training, at the control steps of the first column (terms: mean for each step):"
+        parts.append(f"{title}\n\n{_table(_thinned(feedback.curve, CURVE_ROWS))}")
+    if feedback.episode:
+        title = "The first measured episode, what each term paid at that moment:"
+        parts.append(f"{title}\n\n{_table(_moments(feedback))}")
+    if feedback.findings:
+        faults = "\n".join(f"- {finding}" for finding in feedback.findings)
+        parts.append(f"# What is wrong with it\n\n{faults}")
+    if feedback.said:
+        parts.append(f"# What a person who watched the robot says\n\n{feedback.said.strip()}")
+    return "\n\n".join([*parts, _ANSWER])
+
+
+def _outcome(feedback: Feedback) -> str:
+    text = "" if feedback.steps is None else f"A policy was trained on it for {feedback.steps:,} control steps. "
+    if feedback.episodes:
+        text += f"The hidden test was passed in {feedback.successes} of {feedback.episodes} episodes after that."
+    return text.strip()
+
+
+def _thinned(rows: Sequence[Mapping[str, float]], count: int) -> list[Mapping[str, float]]:
+    """At most `count` rows, evenly spread, the first and the last among them."""
+    if len(rows) <= count:
+        return list(rows)
+    return [rows[round(index * (len(rows) - 1) / (count - 1))] for index in range(count)]
+
+
+def _moments(feedback: Feedback) -> list[dict[str, float]]:
+    steps = max(len(values) for values in feedback.episode.values())
+    rows = [
+        {
+            "time [s]": (step + 1) * feedback.control_dt,
+            **{name: values[step] for name, values in feedback.episode.items()},
+        }
+        for step in range(steps)
+    ]
+    return [dict(row) for row in _thinned(rows, EPISODE_ROWS)]
+
+
+def _table(rows: Sequence[Mapping[str, float]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [" | ".join(names)]
+    lines += [" | ".join("" if name not in row else _number(row[name]) for name in names) for row in rows]
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1000 else f"{value:.3g}"
