@@ -15,7 +15,7 @@ from rewards.language import WrittenReward, write_reward
 from rewards.models import Budget, connect
 from rewards.program import Program, check, language_reference
 from robot_learn import runs
-from robot_learn.envs import first_train_seed
+from robot_learn.envs import EVAL_SEED0, first_train_seed
 from robot_learn.errors import UserError, nearest
 from robot_learn.evaluation import Evaluation, evaluate
 from robot_learn.policy import load_policy
@@ -86,11 +86,12 @@ def begin(
     *,
     randomise: Mapping[str, Any] | None = None,
     simulator: Mapping[str, Any] | None = None,
+    name: str | None = None,
 ) -> Run:
     """A run folder for a training, with its reward in it: a written one, a program's file, "expert" or "sparse".
 
     `randomise` is a table of parameter ranges to train with; `simulator` holds options of the task's family, such as
-    ManiSkill's `assets` and `device`.
+    ManiSkill's `assets` and `device`; `name` is that of the folder in `out` where it shall not say task, time and seed.
     """
     first_train_seed(config.seed, config.num_envs)  # before there is a folder
     if randomise is not None or simulator:
@@ -106,7 +107,7 @@ def begin(
         program, kind = reward.program, "program"
     asked = {"reward": kind, "train": asdict(config)}
     asked |= {name: dict(given) for name, given in (("randomise", randomise), ("simulator", simulator)) if given}
-    run = Run.create(out, task=task.name, seed=config.seed, config=asked)
+    run = Run.create(out, task=task.name, seed=config.seed, config=asked, name=name)
     if not isinstance(reward, str):
         reward.save(run.path)
     elif program is not None:
@@ -153,8 +154,10 @@ def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: boo
         env.close()
 
 
-def evaluate_run(run: Run, *, episodes: int = 50, video: bool = True) -> Evaluation:
+def evaluate_run(run: Run, *, episodes: int = 50, video: bool = True, first_seed: int = EVAL_SEED0) -> Evaluation:
     """Measure a run's policy on seeds that training never saw, and write evaluation, video and report.
+
+    Whoever chooses between runs by the result measures from VALIDATION_SEED0 on, and the chosen one once more here.
 
     The worlds are the nominal ones, also where training randomised them: `robot-learn sweep` measures the others.
     A machine that cannot render loses only the video; the reason is in the run's evaluation.
@@ -175,6 +178,7 @@ def evaluate_run(run: Run, *, episodes: int = 50, video: bool = True) -> Evaluat
             env,
             load_policy(run),
             episodes=episodes,
+            first_seed=first_seed,
             trace=FILMED_EPISODES[:1],
             video=filmed,
             frame_stride=stride,

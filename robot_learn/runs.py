@@ -79,15 +79,22 @@ class Run:
 
     @classmethod
     def create(
-        cls, root: Path | str, *, task: str, seed: int, config: Mapping[str, Any], when: datetime | None = None
+        cls,
+        root: Path | str,
+        *,
+        task: str,
+        seed: int,
+        config: Mapping[str, Any],
+        name: str | None = None,
+        when: datetime | None = None,
     ) -> Run:
-        """A new folder under `root`, named after the task, the time and the seed, with its config and versions.
+        """A new folder under `root`, with its config and versions, named after the task, the time and the seed.
 
         Raises:
             UserError: the folder cannot be made.
         """
         stamp = (when or datetime.now()).strftime("%Y%m%d-%H%M%S")
-        name = f"{task.replace('/', '-')}-{stamp}-s{seed}"
+        name = name or f"{task.replace('/', '-')}-{stamp}-s{seed}"
         try:
             Path(root).mkdir(parents=True, exist_ok=True)
             run = cls(_new_folder(Path(root), name))

@@ -19,11 +19,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("sims", "rewards", "controllers", "hardware")
 LAYERS = {
-    "floor": ("errors", "registry", "scene", "types"),
+    "floor": ("errors", "registry", "rollouts", "scene", "types"),
     "middle": (
         "checkpoint",
         "envs",
         "evaluation",
+        "launcher",
         "metrics",
         "plots",
         "policy",
@@ -38,7 +39,7 @@ LAYERS = {
         "vec_env",
         "video",
     ),
-    "roof": ("bench", "cli", "loops", "preview"),
+    "roof": ("cli", "loops", "preview", "text2reward"),
 }
 LAYER_OF = {f"robot_learn.{name}": layer for layer, names in LAYERS.items() for name in names}
 MAY_IMPORT = {

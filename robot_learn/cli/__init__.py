@@ -19,11 +19,13 @@ COMMANDS = {
     "reward check": "robot_learn.cli.reward:Check",
     "reward show": "robot_learn.cli.reward:Show",
     "reward preview": "robot_learn.cli.preview:PreviewReward",
+    "reward search": "robot_learn.cli.search:SearchReward",
     "reward record": "robot_learn.cli.reward:Record",
     "train": "robot_learn.cli.train:Train",
     "evaluate": "robot_learn.cli.train:Evaluate",
     "sweep": "robot_learn.cli.sweep:SweepRun",
     "gallery": "robot_learn.cli.gallery:Gallery",
+    "bench text2reward": "robot_learn.cli.bench:BenchText2Reward",
     "bench": "robot_learn.cli.bench:Bench",
 }
 

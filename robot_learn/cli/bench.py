@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from robot_learn.cli.output import put, put_json, table
+from robot_learn.cli.output import OptionalInt, put, put_json, say, table
 from robot_learn.registry import load
 
 BENCHMARKS = {
@@ -31,4 +32,41 @@ class Bench:
             put_json(rows)
         else:
             put(table(rows))
+        return 0
+
+
+@dataclass(frozen=True)
+class BenchText2Reward:
+    """Train and measure rewards of all kinds under one setting: expert, sparse, zero-shot, few-shot, refined."""
+
+    suites: tuple[str, ...] = ()
+    """metaworld, maniskill, locomotion (together the default), fifty (all of Meta-World)."""
+    tasks: tuple[str, ...] = ()
+    """Single tasks, beside or instead of suites."""
+    rewards: tuple[str, ...] = ()
+    """Which of the five; by default all."""
+    seeds: int = 1
+    """Training seeds 0, 1, ... of each."""
+    workers: OptionalInt = None
+    """Trainings at once; by default one a core."""
+    out: Path = Path("benchmarks")
+    """Where results and run folders are; what is there is kept and gone on with."""
+    dry_run: bool = False
+    """Only say what is there and what would be run."""
+    json: bool = False
+    """Print the new results' files as JSON."""
+
+    def run(self) -> int:
+        from robot_learn.launcher import LocalProcesses
+        from robot_learn.text2reward.cells import cells
+        from robot_learn.text2reward.run import result_file, run_cells
+
+        wanted = cells(self.suites, self.tasks, self.rewards, self.seeds)
+        if self.dry_run:
+            for cell in wanted:
+                put(f"{'done' if result_file(self.out, cell).exists() else 'open'}  {cell.key}")
+            return 0
+        written = run_cells(wanted, self.out, launcher=LocalProcesses(self.workers), say=say)
+        if self.json:
+            put_json([str(path) for path in written])
         return 0
