@@ -1,12 +1,6 @@
 """The frame of the report: its style sheet and the places that the report fills."""
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>@TITLE@</title>
-<style>
+STYLE_SHEET = """
 :root {
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --ink: #1c2128; --soft: #5b6470; --line: #dfe3e8; --code: #f3f5f7;
@@ -64,7 +58,15 @@ th, td { text-align: left; vertical-align: top; padding: 5px 12px 5px 0; border-
 th { font-weight: 500; color: var(--soft); width: 34%; }
 .key { color: var(--key); } .num { color: var(--num); } .str { color: var(--str); }
 .com { color: var(--com); font-style: italic; } .name { color: var(--name); font-weight: 600; }
-</style>
+"""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>@TITLE@</title>
+<style>@STYLE@</style>
 </head>
 <body>
 <main>
@@ -73,4 +75,4 @@ th { font-weight: 500; color: var(--soft); width: 34%; }
 </main>
 </body>
 </html>
-"""
+""".replace("@STYLE@", STYLE_SHEET)

@@ -21,10 +21,12 @@ COMMANDS = {
     "reward preview": "robot_learn.cli.preview:PreviewReward",
     "reward search": "robot_learn.cli.search:SearchReward",
     "reward record": "robot_learn.cli.reward:Record",
+    "reward keep": "robot_learn.cli.reward:Keep",
     "train": "robot_learn.cli.train:Train",
     "evaluate": "robot_learn.cli.train:Evaluate",
     "sweep": "robot_learn.cli.sweep:SweepRun",
     "gallery": "robot_learn.cli.gallery:Gallery",
+    "results": "robot_learn.cli.results:Results",
     "bench text2reward": "robot_learn.cli.bench:BenchText2Reward",
     "bench": "robot_learn.cli.bench:Bench",
 }

@@ -85,6 +85,4 @@ def cells(
     if not wanted:
         wanted = [name for suite in ("metaworld", "maniskill", "locomotion") for name in SUITES[suite]]
     chosen = [source for source in SOURCES if source in (sources or SOURCES)]
-    return [
-        Cell(task, source, seed) for seed in range(seeds) for source in chosen for task in dict.fromkeys(wanted)
-    ]
+    return [Cell(task, source, seed) for seed in range(seeds) for source in chosen for task in dict.fromkeys(wanted)]
