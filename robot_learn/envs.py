@@ -13,11 +13,12 @@ from robot_learn.scene import Scene
 from robot_learn.types import RewardFn, Task
 
 # Training seeds its worlds below this number and evaluation far above it, so that no episode that is
-# reported was ever trained on. `Generator` streams of different seeds are independent. Previews and sweeps, whose
-# results training may use, have their own seeds in between.
+# reported was ever trained on. `Generator` streams of different seeds are independent. Previews, sweeps and the choice
+# between rewards (validation), whose results training may use, have their own seeds in between.
 TRAIN_SEEDS = 2**20
 PREVIEW_SEED0 = 2**23
 SWEEP_SEED0 = 2**24
+VALIDATION_SEED0 = 2**25
 EVAL_SEED0 = 2**30
 
 

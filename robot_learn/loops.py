@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import sims
-from rewards.language import WrittenReward, write_reward
+from rewards.language import WrittenReward, build_prompt, converse
 from rewards.models import Budget, connect
 from rewards.program import Program, check, language_reference
 from robot_learn import runs
 from robot_learn.envs import EVAL_SEED0, first_train_seed
 from robot_learn.errors import UserError, nearest
 from robot_learn.evaluation import Evaluation, evaluate
+from robot_learn.examples import few_shot_prompt
 from robot_learn.policy import load_policy
 from robot_learn.progress import Progress, progress_display
 from robot_learn.report import gather, write_report
@@ -44,16 +45,27 @@ def write_program(
     cache: Path | None = None,
     max_tokens: int = 1_000_000,
     transcripts: Path | None = None,
+    examples: int = 0,
+    library: Path | None = None,
+    embedding: str = "minilm",
 ) -> WrittenReward[Program]:
-    """Have a language model write the reward program of a task from its instruction and its schema alone.
+    """Have a language model write the reward program of a task from its instruction and its schema.
+
+    With `examples` it also sees that many solved tasks: those most like this one, by `embedding`, in the library that
+    comes with the package and in `library`, or those that a recorded prompt has.
 
     Raises:
-        UserError: the model cannot be asked, or no reply passed the check.
+        UserError: the model cannot be asked, there are not that many examples, or no reply passed the check.
     """
-    return write_reward(
+    client = connect(model, record=record, cache=cache, budget=Budget(max_tokens=max_tokens))
+    if examples:
+        prompt = few_shot_prompt(task, client, examples, sample=sample, library=library, embedding=embedding)
+    else:
+        prompt = build_prompt(task, language_reference())
+    return converse(
         task,
-        connect(model, record=record, cache=cache, budget=Budget(max_tokens=max_tokens)),
-        reference=language_reference(),
+        prompt,
+        client,
         check=lambda text: check(text, task),
         max_repairs=max_repairs,
         sample=sample,
@@ -201,6 +213,8 @@ def command_of(run: Run) -> str:
     words = ["robot-learn"]
     if "model" in stored:
         words += ["run", stored["task"], "--model", stored["model"], "--sample", str(stored["sample"])]
+        for name in ("examples", "library", "embedding"):
+            words += [f"--{name}", str(stored[name])] if name in stored else []
     else:
         reward = stored.get("reward", "program")
         words += ["train", stored["task"], "--reward", reward if reward in BUILT_IN else str(run.file(runs.REWARD))]

@@ -31,7 +31,10 @@ LAYERS = {
         "progress",
         "report",
         "report_page",
+        "rounds",
+        "rounds_page",
         "runs",
+        "search_state",
         "sweep",
         "sweep_plot",
         "train_config",
@@ -39,7 +42,18 @@ LAYERS = {
         "vec_env",
         "video",
     ),
-    "roof": ("cli", "loops", "preview", "text2reward"),
+    "roof": (
+        "cli",
+        "examples",
+        "feedback",
+        "loops",
+        "preview",
+        "probes",
+        "refine",
+        "search",
+        "search_screen",
+        "text2reward",
+    ),
 }
 LAYER_OF = {f"robot_learn.{name}": layer for layer, names in LAYERS.items() for name in names}
 MAY_IMPORT = {

@@ -1,13 +1,19 @@
-"""The prompt of zero-shot Text2Reward, generated from a task's own description and the language's own documentation.
+"""The prompt of Text2Reward, generated from a task's own description and the language's own documentation.
 
 Text2Reward (Xie et al., ICLR 2024) describes an environment to the model as compact Python class stubs. Here they are
 generated from the scene schema, so no field can be advertised that does not exist. The prompt holds neither the success
-criterion nor any reward that people wrote for the task.
+criterion nor any reward that people wrote for the task. Few-shot, solved examples of other tasks stand before all else
+in the user's message, which is otherwise the same to the letter.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
+from rewards.language.examples import Example
 from rewards.models.messages import Message
+from robot_learn.errors import UserError
 from robot_learn.scene import Field
 from robot_learn.types import Task
 
@@ -83,14 +89,43 @@ fenced block, ```python, with the whole program: `def reward(scene, action)`, ea
 after it.
 """
 
+_EXAMPLES = """\
+# Solved examples
 
-def build_prompt(task: Task, reference: str) -> tuple[Message, ...]:
+Solved before: {count}, each with the reward, in the same language, by which a robot learned it. Take from them what
+works: how they describe the way to the object, measure its progress, and weigh the two. Their scenes are not yours:
+your own task, and what your reward can read, stand further down.
+"""
+
+_EXAMPLE = """\
+## Example {number}: {instruction}
+
+{stubs}
+
+A policy trained on it for {steps:,} control steps passed its hidden test in {successes} of {episodes} episodes:
+
+```python
+{program}
+```
+"""
+
+_HEADING = re.compile(r"^## Example \d+: (.*)$", re.MULTILINE)
+_FENCED = re.compile(r"^```python\n.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def build_prompt(task: Task, reference: str, examples: Sequence[Example] = ()) -> tuple[Message, ...]:
     """A system and a user message that ask a language model for a task's reward program.
 
     Args:
         task: what is to be done, and in what world.
         reference: the documentation of the reward language, `rewards.program.language_reference()`.
+        examples: solved tasks to learn from; without any the prompt is zero-shot.
+
+    Raises:
+        UserError: the task itself is among the examples.
     """
+    if any(example.task == task.name for example in examples):
+        raise UserError(f"{task.name!r} is no example for itself: leave it out")
     user = _USER.format(
         instruction=task.instruction.strip(),
         schema=schema_text(task),
@@ -98,7 +133,16 @@ def build_prompt(task: Task, reference: str) -> tuple[Message, ...]:
         max_episode_steps=task.max_episode_steps,
         seconds=round(task.max_episode_steps * task.control_dt, 3),
     )
+    if examples:
+        user = f"{_solved(task, examples)}\n{user}"
     return Message("system", _SYSTEM.format(reference=reference.strip())), Message("user", user)
+
+
+def examples_in(messages: Sequence[Message]) -> tuple[str, ...]:
+    """The instructions of the solved examples that a conversation began with; none when it was zero-shot."""
+    text = next((message.text for message in messages if message.role == "user"), "")
+    section, task, _ = text.rpartition("\n# Task\n")
+    return tuple(_HEADING.findall(_FENCED.sub("", section))) if task and section.startswith("# Solved") else ()
 
 
 def schema_text(task: Task) -> str:
@@ -119,6 +163,40 @@ def schema_text(task: Task) -> str:
     for index, part in enumerate(task.action):
         lines.append(f"    # action[{index}]: {part.name}, {part.low:g} to {part.high:g}: {part.meaning}")
     return "\n".join([*lines, "```"])
+
+
+def _solved(task: Task, examples: Sequence[Example]) -> str:
+    """The section of the examples."""
+    count = f"{len(examples)} other task{'s' if len(examples) > 1 else ''}"
+    own = _blocks(schema_text(task))
+    shown = [
+        _EXAMPLE.format(
+            number=number,
+            instruction=" ".join(example.instruction.split()),
+            stubs=_new_stubs(_blocks(example.schema), own),
+            steps=example.measured.steps,
+            successes=example.measured.successes,
+            episodes=example.measured.episodes,
+            program=example.program.strip("\n"),
+        )
+        for number, example in enumerate(examples, start=1)
+    ]
+    return "\n".join([_EXAMPLES.format(count=count), *shown])
+
+
+def _new_stubs(blocks: Sequence[str], own: Sequence[str]) -> str:
+    """The class stubs of an example's scene, less those that its scene shares with that of the task."""
+    shared = [block.split(":")[0].removeprefix("class ") for block in blocks if block in own]
+    new = [block for block in blocks if block not in own]
+    if shared:
+        new.insert(0, f"# as in your task: {', '.join(shared)}")
+    return "\n\n".join(["```python\n" + new[0], *new[1:]]) + "\n```"
+
+
+def _blocks(schema: str) -> list[str]:
+    """The classes of a scene's groups, and the action; not the class `Scene`, which tells nothing more."""
+    body = schema.removeprefix("```python\n").removesuffix("\n```")
+    return [block for block in body.split("\n\n") if not block.startswith("class Scene:")]
 
 
 def _field_line(field: Field) -> str:

@@ -1,8 +1,8 @@
 """What a language model is told about a reward that was tried, so that it writes a better one.
 
 Eureka (Ma et al., ICLR 2024) gives the model each term's statistics over the training. Figures alone are a weak prompt,
-a named fault with its reason is a strong one, and a person's sentence, where there is one, outweighs both. The success
-criterion itself is never shown, only how often it was met.
+a named fault with its reason is a strong one, and a person's sentence, where there is one, outweighs both. A choice
+between two behaviours is told in the same way. The success criterion itself is never shown, only how often it was met.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 CURVE_ROWS, EPISODE_ROWS = 6, 6
+NOISE = 1e-9  # what rounding leaves of a 0
 
 _ANSWER = """\
 # Answer
@@ -18,6 +19,27 @@ _ANSWER = """\
 First reason in brief, at most 20 lines: which of your terms made the robot do this, what it collects now and what it
 would collect for doing the task, and what you change. Then give exactly one fenced block, ```python, with the whole new
 program. Nothing after it."""
+
+_SAID = """\
+# What a person who watched the robot says
+
+{said}
+
+This outweighs the figures: mend what it complains of, and keep what it praises or does not mention."""
+
+_PREFERRED = """\
+# What a person prefers
+
+A person watched robots that were trained on two programs, and preferred the behaviour of program 1 to that of
+program 2. Program 1 is your last one, whose figures stand above. Program 2 was this:
+
+```python
+{program}
+```
+
+{outcome}
+
+Find out which terms make the difference that the person saw, and go further in the direction of program 1."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +53,16 @@ class Feedback:
     episode: Mapping[str, Sequence[float]] = field(default_factory=dict)  # by term: each step of one measured episode
     control_dt: float = 1.0  # [s] between two of them
     findings: Sequence[str] = ()  # named faults, each one sentence or two
+    preferred_to: Sequence[Rejected] = ()  # other programs, whose behaviour a person liked less
     said: str | None = None  # by a person who watched
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A program that lost against the one that is revised, and what came of it."""
+
+    program: str
+    feedback: Feedback
 
 
 def revision_request(feedback: Feedback) -> str:
@@ -43,14 +74,20 @@ def revision_request(feedback: Feedback) -> str:
         title = "Means over the training, at the control steps of the first column (terms: mean for each step):"
         parts.append(f"{title}\n\n{_table(_thinned(feedback.curve, CURVE_ROWS))}")
     if feedback.episode:
-        title = "The first measured episode, what each term paid at that moment:"
-        parts.append(f"{title}\n\n{_table(_moments(feedback))}")
+        parts.append(_episode(feedback))
     if feedback.findings:
         faults = "\n".join(f"- {finding}" for finding in feedback.findings)
         parts.append(f"# What is wrong with it\n\n{faults}")
+    parts += [_preferred(rejected) for rejected in feedback.preferred_to]
     if feedback.said:
-        parts.append(f"# What a person who watched the robot says\n\n{feedback.said.strip()}")
+        parts.append(_SAID.format(said=feedback.said.strip()))
     return "\n\n".join([*parts, _ANSWER])
+
+
+def _preferred(rejected: Rejected) -> str:
+    told = [_outcome(rejected.feedback), _episode(rejected.feedback) if rejected.feedback.episode else ""]
+    outcome = "\n\n".join(part for part in told if part) or "Nothing was measured of it."
+    return _PREFERRED.format(program=rejected.program.strip("\n"), outcome=outcome)
 
 
 def _outcome(feedback: Feedback) -> str:
@@ -58,6 +95,11 @@ def _outcome(feedback: Feedback) -> str:
     if feedback.episodes:
         text += f"The hidden test was passed in {feedback.successes} of {feedback.episodes} episodes after that."
     return text.strip()
+
+
+def _episode(feedback: Feedback) -> str:
+    title = "The first measured episode, what each term paid at that moment:"
+    return f"{title}\n\n{_table(_moments(feedback))}"
 
 
 def _thinned(rows: Sequence[Mapping[str, float]], count: int) -> list[Mapping[str, float]]:
@@ -87,4 +129,6 @@ def _table(rows: Sequence[Mapping[str, float]]) -> str:
 
 
 def _number(value: float) -> str:
+    if abs(value) < NOISE:
+        return "0"
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1000 else f"{value:.3g}"

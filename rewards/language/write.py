@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rewards.language.prompt import build_prompt
+from rewards.language.examples import Example
+from rewards.language.prompt import build_prompt, examples_in
 from rewards.models.messages import Client, Message, Reply, Request, transcript
 from rewards.models.recordings import write_atomically
 from robot_learn.errors import UserError
@@ -63,9 +64,10 @@ class WrittenReward(Generic[P]):
         return tuple(attempt.reply for attempt in self.attempts)
 
     def provenance(self) -> dict[str, Any]:
-        """Who wrote the program, when, in answer to what: plain JSON."""
+        """Who wrote the program, when, in answer to what: plain JSON. Few-shot, "examples" are their instructions."""
         counted = [reply.usage for reply in self.replies]
         final = self.replies[-1]
+        examples = examples_in(self.messages)
         return {
             "task": self.task_name,
             "model": final.model,
@@ -73,6 +75,7 @@ class WrittenReward(Generic[P]):
             "source": final.source,
             "prompt_hash": self.attempts[0].prompt_hash,
             "sample": self.sample,
+            **({"examples": list(examples)} if examples else {}),
             "program_sha256": hashlib.sha256(self.text.encode()).hexdigest(),
             "usage": {
                 "input_tokens": _total([usage.input_tokens for usage in counted]),
@@ -105,6 +108,7 @@ def write_reward(
     *,
     reference: str,
     check: Callable[[str], P],
+    examples: Sequence[Example] = (),
     max_repairs: int = 3,
     sample: int = 0,
     folder: Path | str | None = None,
@@ -117,6 +121,7 @@ def write_reward(
         task: what is to be done, and in what world.
         client: who is asked; see `rewards.models.connect`.
         reference: the documentation of the reward language.
+        examples: solved tasks that the model is shown; see `rewards.language.retrieve`.
         check, max_repairs, sample, folder, temperature, seed: as `converse` takes them.
 
     Raises:
@@ -125,7 +130,7 @@ def write_reward(
     """
     return converse(
         task,
-        build_prompt(task, reference),
+        build_prompt(task, reference, examples),
         client,
         check=check,
         max_repairs=max_repairs,
@@ -166,7 +171,7 @@ def converse(
     """
     attempts: list[Attempt] = []
     for _ in range(max_repairs + 1):
-        request = Request(messages, task.name, sample, temperature, seed)
+        request = Request(messages, task.name, sample, temperature, seed, refused=len(attempts))
         reply = client.complete(request)
         # An empty turn is refused by some endpoints, and would read badly in a transcript.
         messages += (Message("assistant", reply.text if reply.text.strip() else "(empty reply)"),)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from rewards.models.messages import Message, Reply, Request, Usage
@@ -21,6 +21,10 @@ from robot_learn.errors import UserError
 
 # Anthropic's protocol wants a limit in every request; a reward program with its reasoning takes about 2,000 tokens.
 _ANTHROPIC_MAX_TOKENS = 8192
+
+_EMBEDDED_AT_ONCE = 256  # texts in one request; OpenAI takes 2,048, other servers fewer
+
+T = TypeVar("T")
 
 _FINISH_WORDS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
 
@@ -43,6 +47,44 @@ class OpenAI:
         Raises:
             UserError: package or key is missing, or the endpoint failed for good.
         """
+        line, options = self._line()
+        base_url = options["base_url"]
+        limit = "max_completion_tokens" if base_url is None else "max_tokens"  # compatible servers know the older name
+        chosen = {limit: request.max_tokens, "temperature": request.temperature, "seed": _seed(request)}
+
+        def ask() -> Any:
+            with line.sdk.OpenAI(**options) as client:
+                return client.chat.completions.create(
+                    model=self.model,
+                    messages=[_openai_message(message) for message in request.messages],
+                    **_set(chosen),
+                )
+
+        return _reply(line, *_guarded(ask, _read_openai, line))
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """The embedding of each text, by a model that makes embeddings.
+
+        Raises:
+            UserError: package or key is missing, or the endpoint failed for good.
+        """
+        line, options = self._line()
+        found: list[list[float]] = []
+        for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
+            part = list(texts[start : start + _EMBEDDED_AT_ONCE])
+
+            def ask(part: list[str] = part) -> Any:
+                with line.sdk.OpenAI(**options) as client:
+                    return client.embeddings.create(model=self.model, input=part, encoding_format="float")
+
+            rows = _guarded(ask, _read_embeddings, line)
+            if len(rows) != len(part) or len({len(row) for row in [*found, *rows]}) != 1:
+                raise UserError(f"{self.spec} at {line.address}: wanted a vector a text, all of one length")
+            found += rows
+        return found
+
+    def _line(self) -> tuple[_Line, dict[str, Any]]:
+        """The line to the endpoint, and the options of the SDK's client."""
         sdk = _sdk("openai")
         base_url, address = _address("OPENAI_BASE_URL", "api.openai.com")
         key = _key("OPENAI_API_KEY")
@@ -51,19 +93,9 @@ class OpenAI:
                 f"{self.spec} needs a key: set OPENAI_API_KEY, or OPENAI_BASE_URL to the address of your own server"
             )
         # Servers of one's own want no key, but the SDK does.
-        options = {"api_key": key or "none", "base_url": base_url}
-        limit = "max_completion_tokens" if base_url is None else "max_tokens"  # compatible servers know the older name
-        chosen = {limit: request.max_tokens, "temperature": request.temperature, "seed": _seed(request)}
-
-        def ask() -> Any:
-            with sdk.OpenAI(**options, timeout=self.timeout_s, max_retries=self.max_retries) as client:
-                return client.chat.completions.create(
-                    model=self.model,
-                    messages=[_openai_message(message) for message in request.messages],
-                    **_set(chosen),
-                )
-
-        return _guarded(ask, _read_openai, _Line(sdk, self.spec, self.model, address, key))
+        options: dict[str, Any] = {"api_key": key or "none", "base_url": base_url}
+        options |= {"timeout": self.timeout_s, "max_retries": self.max_retries}
+        return _Line(sdk, self.spec, self.model, address, key), options
 
 
 @dataclass(frozen=True)
@@ -101,7 +133,8 @@ class Anthropic:
                 limit = request.max_tokens or _ANTHROPIC_MAX_TOKENS
                 return client.messages.create(model=self.model, messages=turns, max_tokens=limit, **_set(chosen))
 
-        return _guarded(ask, _read_anthropic, _Line(sdk, self.spec, self.model, address, key))
+        line = _Line(sdk, self.spec, self.model, address, key)
+        return _reply(line, *_guarded(ask, _read_anthropic, line))
 
 
 @dataclass(frozen=True)
@@ -118,7 +151,7 @@ class _Line:
 _Answer = tuple[str, str | None, str | None, Usage]  # text, model, reason for the end, usage
 
 
-def _guarded(ask: Callable[[], Any], read: Callable[[Any], _Answer], line: _Line) -> Reply:
+def _guarded(ask: Callable[[], Any], read: Callable[[Any], T], line: _Line) -> T:
     """Ask, read the answer, and turn every failure into a message for people that cannot hold the key."""
     answer, problem = None, ""
     try:
@@ -129,7 +162,7 @@ def _guarded(ask: Callable[[], Any], read: Callable[[Any], _Answer], line: _Line
         problem = f"the answer is not the JSON of its protocol ({error}); is the address right?"
     if not problem:
         try:
-            return _reply(line, *read(answer))
+            return read(answer)
         except (AttributeError, IndexError, TypeError):
             problem = f"the answer lacks what its protocol promises: {answer!r}; is the address right?"
     # Raised here and not above, so that the SDK's error, which holds the request, is not chained to ours. The key is
@@ -204,6 +237,10 @@ def _read_anthropic(answer: Any) -> _Answer:
     """Blocks that are not text (thinking) are left out."""
     text = "".join(block.text for block in answer.content if block.type == "text")
     return text, answer.model, answer.stop_reason, _usage(answer, "input_tokens", "output_tokens")
+
+
+def _read_embeddings(answer: Any) -> list[list[float]]:
+    return [[float(number) for number in row.embedding] for row in sorted(answer.data, key=lambda row: row.index)]
 
 
 def _usage(answer: Any, name_in: str, name_out: str) -> Usage:

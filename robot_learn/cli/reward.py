@@ -1,4 +1,4 @@
-"""`robot-learn reward write|check|show|record`."""
+"""`robot-learn reward write|check|show|record|keep`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from robot_learn.cli.output import OptionalFloat, OptionalPath, TaskName, put, p
 from robot_learn.errors import UserError
 
 if TYPE_CHECKING:
+    from rewards.language import WrittenReward
     from rewards.program import Program
 
 
@@ -38,6 +39,12 @@ class Write:
     """A folder of a live model's replies, so that nothing is asked and paid twice."""
     max_tokens: int = 1_000_000
     """How many tokens a live model may use up before it is asked no more."""
+    examples: int = 0
+    """How many solved tasks, those most like this one, the model is shown; a recorded reply brings its own."""
+    library: OptionalPath = None
+    """A folder of solved tasks of your own, beside those that come along; see `robot-learn reward keep`."""
+    embedding: str = "minilm"
+    """What likeness is measured by: minilm (on this machine) or openai:MODEL."""
     json: bool = False
     """Print the program's terms and where it came from as JSON."""
 
@@ -57,7 +64,11 @@ class Write:
             cache=self.cache,
             max_tokens=self.max_tokens,
             transcripts=self.out,
+            examples=self.examples,
+            library=self.library,
+            embedding=self.embedding,
         )
+        say_examples(written)
         if self.out is not None:
             written.save(self.out)
             say(f"written: {self.out / 'reward.py'}")
@@ -102,6 +113,10 @@ class Show:
     """A task, or the folder of a run."""
     prompt: bool = False
     """Show the prompt that a language model gets for the task instead."""
+    rounds: bool = False
+    """Show the rounds in which a run's reward was refined instead, and write them to a page."""
+    json: bool = False
+    """With --rounds: print JSON."""
 
     def run(self) -> int:
         import sims
@@ -110,6 +125,10 @@ class Show:
         from rewards.program import language_reference
         from robot_learn import loops, runs
 
+        if self.rounds:
+            from robot_learn.cli.refine import show_rounds
+
+            return show_rounds(Path(self.source), as_json=self.json)
         if Path(self.source).is_dir():
             run = runs.Run.open(self.source)
             put(run.read_text(runs.PROMPT if self.prompt else runs.REWARD))
@@ -142,6 +161,38 @@ class Record:
         for path in record_mailbox(self.mailbox, self.out, model=self.model):
             put(str(path))
         return 0
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Keep the program of a finished run as a solved example for other tasks."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The folder of a run that was trained and evaluated."""
+    library: OptionalPath = None
+    """The folder of examples to add to; by default ROBOT_LEARN_LIBRARY, or one in your home."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        from robot_learn import examples
+        from robot_learn.runs import Run
+
+        library = examples.user_library(self.library)
+        held, is_new = examples.keep(Run.open(self.folder), library)
+        path, measured = library.path(held.task), held.measured
+        if self.json:
+            put_json({"kept": is_new, "file": str(path), "task": held.task, **asdict(measured)})
+            return 0
+        told = f"{held.task}: success in {measured.successes} of {measured.episodes} episodes"
+        put(f"{'kept' if is_new else 'not kept: the library has one as good'}  {told}  {path}")
+        return 0
+
+
+def say_examples(written: WrittenReward[Program]) -> None:
+    """Name the solved tasks that the model saw, where it saw any."""
+    for instruction in written.provenance().get("examples", ()):
+        say(f"example   {instruction}")
 
 
 def _describe(program: Program) -> dict[str, Any]:

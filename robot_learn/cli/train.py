@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from robot_learn.cli.output import OptionalFloat, OptionalInt, OptionalPath, OptionalText, TaskName, put, put_json, say
+from robot_learn.cli.reward import say_examples
 from robot_learn.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ class RunTask:
     """Who writes the reward: recordings[:FOLDER], openai:MODEL, anthropic:MODEL, mailbox:FOLDER."""
     sample: int = 0
     """Which of several replies to the same prompt."""
+    examples: int = 0
+    """How many solved tasks, those most like this one, the model is shown; a recorded reply brings its own."""
+    library: OptionalPath = None
+    """A folder of solved tasks of your own, beside those that come along; see `robot-learn reward keep`."""
+    embedding: str = "minilm"
+    """What likeness is measured by: minilm (on this machine) or openai:MODEL."""
     steps: int = 700_000
     """Training steps of all worlds together."""
     num_envs: int = 128
@@ -60,12 +67,24 @@ class RunTask:
         config = preset("ppo", total_steps=self.steps, num_envs=self.num_envs, seed=self.seed)
         randomise = _table(self.randomise)
         say(f"sentence  {task.instruction}")
-        written = loops.write_program(task, model=self.model, sample=self.sample)
+        written = loops.write_program(
+            task,
+            model=self.model,
+            sample=self.sample,
+            examples=self.examples,
+            library=self.library,
+            embedding=self.embedding,
+        )
+        say_examples(written)
         program, final = written.program, written.replies[-1]
         say(f"reward    {', '.join(program.term_names)}  (written by {final.model}, {final.date[:10]})")
         simulator = _given(assets=self.assets, device=self.device)
         run = loops.begin(task, written, config, self.out, randomise=randomise, simulator=simulator)
-        run.write_json("config.json", run.config | {"model": self.model, "sample": self.sample})
+        asked: dict[str, Any] = {"model": self.model, "sample": self.sample}
+        if self.examples:
+            library = None if self.library is None else str(self.library)
+            asked |= _given(examples=self.examples, library=library, embedding=self.embedding)
+        run.write_json("config.json", run.config | asked)
         say(f"run       {run.path}")
         return _train_and_measure(run, config, False, self.episodes, not self.no_video, self.json)
 
@@ -98,6 +117,8 @@ class Train:
     """Where ManiSkill simulates: cpu (the default) or cuda."""
     episodes: int = 50
     """Evaluation episodes; 0 leaves the evaluation out."""
+    validate: bool = False
+    """Evaluate on the seeds for choosing between rewards, not on those that results are reported on."""
     out: Path = Path("runs")
     """Where run folders are made."""
     no_video: bool = False
@@ -109,7 +130,8 @@ class Train:
         _not_below(0, self.episodes)
         run, config = self._resumed() if self.resume else self._begun()
         say(f"run       {run.path}")
-        return _train_and_measure(run, config, self.resume is not None, self.episodes, not self.no_video, self.json)
+        resume, video = self.resume is not None, not self.no_video
+        return _train_and_measure(run, config, resume, self.episodes, video, self.json, validate=self.validate)
 
     def _begun(self) -> tuple[Run, TrainConfig]:
         import sims
@@ -188,8 +210,18 @@ def _not_below(least: int, episodes: int) -> None:
         raise UserError(f"--episodes {episodes}: wanted {least} or more")
 
 
-def _train_and_measure(run: Run, config: TrainConfig, resume: bool, episodes: int, video: bool, as_json: bool) -> int:
+def _train_and_measure(
+    run: Run,
+    config: TrainConfig,
+    resume: bool,
+    episodes: int,
+    video: bool,
+    as_json: bool,
+    *,
+    validate: bool = False,
+) -> int:
     from robot_learn import loops
+    from robot_learn.envs import EVAL_SEED0, VALIDATION_SEED0
 
     go_on = f"go on with: robot-learn train --resume {run.path}"
     try:
@@ -206,7 +238,8 @@ def _train_and_measure(run: Run, config: TrainConfig, resume: bool, episodes: in
             put_json({"run": str(run.path), **asdict(result)})
         return 0
     try:
-        _show(run, loops.evaluate_run(run, episodes=episodes, video=video), as_json)
+        first_seed = VALIDATION_SEED0 if validate else EVAL_SEED0
+        _show(run, loops.evaluate_run(run, episodes=episodes, video=video, first_seed=first_seed), as_json)
     except KeyboardInterrupt:
         say(f"interrupted; the policy is trained, measure it with: robot-learn evaluate {run.path}")
         return 130
