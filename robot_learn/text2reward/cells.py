@@ -39,6 +39,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "mujoco": {"total_steps": 2_000_000, "stop_at_success": 0.98},
 }
 EPISODES = 100  # of the evaluation
+SHOTS = 2  # solved examples of a few-shot prompt
 
 
 @dataclass(frozen=True)

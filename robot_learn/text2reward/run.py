@@ -14,7 +14,7 @@ from robot_learn.errors import UserError
 from robot_learn.launcher import Finished, Job, Launcher, LocalProcesses
 from robot_learn.metrics import read_progress
 from robot_learn.runs import Run
-from robot_learn.text2reward.cells import EPISODES, Cell
+from robot_learn.text2reward.cells import EPISODES, SHOTS, Cell
 
 RUNS, RESULTS = "runs", "results/text2reward"
 
@@ -68,6 +68,8 @@ def written_reward(cell: Cell, folder: Path) -> Any:
     task = sims.task(cell.task)
     if cell.source == "zero-shot":
         return loops.write_program(task)
+    if cell.source == "few-shot":
+        return loops.write_program(task, examples=SHOTS)
     raise UserError(f"no recorded {cell.source} reward of {cell.task}")
 
 
