@@ -56,8 +56,7 @@ class Mailbox:
         reply_file = place / _reply_name(request.sample)
         _post(place, request)
         if not _has_text(reply_file):
-            refused = sum(message.role == "assistant" for message in request.messages)
-            self._wait(place, reply_file, refused)
+            self._wait(place, reply_file, request.refused)
         date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(reply_file.stat().st_mtime))
         return Reply(_read_text(reply_file), _UNNAMED, date, "mailbox")
 

@@ -50,6 +50,7 @@ class Request:
     temperature: float | None = None
     seed: int | None = None  # `seed + sample` is sent, so that samples of one seed differ
     max_tokens: int | None = None  # of the reply
+    refused: int = 0  # how many replies before this one did not pass a check: shown to people, never to the model
 
     def __post_init__(self) -> None:
         roles = [message.role for message in self.messages]
