@@ -59,12 +59,12 @@ class BenchText2Reward:
     def run(self) -> int:
         from robot_learn.launcher import LocalProcesses
         from robot_learn.text2reward.cells import cells
-        from robot_learn.text2reward.run import result_file, run_cells
+        from robot_learn.text2reward.run import has_result, run_cells
 
         wanted = cells(self.suites, self.tasks, self.rewards, self.seeds)
         if self.dry_run:
             for cell in wanted:
-                put(f"{'done' if result_file(self.out, cell).exists() else 'open'}  {cell.key}")
+                put(f"{'done' if has_result(self.out, cell) else 'open'}  {cell.key}")
             return 0
         written = run_cells(wanted, self.out, launcher=LocalProcesses(self.workers), say=say)
         if self.json:

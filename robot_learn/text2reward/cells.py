@@ -34,7 +34,7 @@ SUITES = {
 # One setting a suite, found on the expert's reward, the same for every reward. A training ends early once 98 % of its
 # last 200 episodes, exploration included, were successes.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "metaworld": {"total_steps": 2_000_000, "stop_at_success": 0.98},
+    "metaworld": {"total_steps": 4_000_000, "stop_at_success": 0.98},
     "maniskill": {"total_steps": 1_000_000, "stop_at_success": 0.98, "gamma": 0.9},
     "mujoco": {"total_steps": 2_000_000, "stop_at_success": 0.98},
 }

@@ -24,9 +24,11 @@ def run_cells(
 ) -> list[Path]:
     """Train and measure every cell without a result; returns the new result files.
 
+    Where the suite's budget has grown since, a training that used up the old one goes on.
+
     Cells whose reward nobody has written yet (no recording, no accepted revision) are named and left out.
     """
-    missing = [cell for cell in cells if not result_file(folder, cell).exists()]
+    missing = [cell for cell in cells if not has_result(folder, cell)]
     say(f"{len(cells)} cells, {len(cells) - len(missing)} with a result")
     jobs = {}
     for cell in missing:
@@ -50,6 +52,15 @@ def result_file(folder: Path, cell: Cell) -> Path:
     return folder / RESULTS / f"{cell.key}.json"
 
 
+def has_result(folder: Path, cell: Cell) -> bool:
+    path = result_file(folder, cell)
+    if not path.exists():
+        return False
+    result = json.loads(path.read_text(encoding="utf-8"))
+    used_up = result["steps"] >= result["train"]["total_steps"]
+    return not (used_up and result["steps"] < cell.config().total_steps)
+
+
 def _job(cell: Cell, folder: Path) -> Job:
     """The command that brings a cell to its end from wherever it stands; its run folder is made where there is none."""
     place = folder / RUNS / cell.key
@@ -59,8 +70,8 @@ def _job(cell: Cell, folder: Path) -> Job:
         if cell.source not in loops.BUILT_IN:
             reward = written_reward(cell, folder)
         loops.begin(task, reward, cell.config(), folder / RUNS, name=cell.key)
-    words = ("train", "--resume", str(place), "--episodes", str(EPISODES), "--no-video")
-    return Job(cell.key, words, place / "log.txt")
+    words = ["train", "--resume", str(place), "--steps", str(cell.config().total_steps)]
+    return Job(cell.key, (*words, "--episodes", str(EPISODES), "--no-video"), place / "log.txt")
 
 
 def written_reward(cell: Cell, folder: Path) -> Any:

@@ -85,6 +85,12 @@ def test_a_cell_is_trained_measured_and_kept_and_never_run_again(
 
     assert run_cells(wanted[:1], tmp_path, launcher=NothingToDo(), say=said.append) == []
 
+    monkeypatch.setitem(matrix.SETTINGS, "mujoco", small | {"total_steps": 600})
+    run_cells(wanted[:1], tmp_path, launcher=LocalProcesses(1), say=said.append)
+    longer = json.loads(written[0].read_text())
+    assert longer["steps"] == 600
+    assert longer["curve"][: len(result["curve"])] == result["curve"]
+
 
 def test_a_training_that_fails_says_so_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(matrix.SETTINGS, "mujoco", {"total_steps": 200, "num_envs": 4, "minibatches": 4})
