@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -106,6 +107,9 @@ class LocalProcesses:
             cores = [self._cores[seat % len(self._cores)]]
         command = [sys.executable, "-c", _MAIN, str(os.getpid()), ",".join(map(str, cores)), *job.words]
         with job.log.open("ab") as log:
+            # The lock lives as long as the job, whose output the file is. A job of this log that lost its launcher a
+            # moment ago is still writing its folder: it is waited for.
+            fcntl.flock(log, fcntl.LOCK_EX)
             # A session of its own, so that Ctrl-C at the terminal reaches it through us alone, and once.
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +15,8 @@ from robot_learn.errors import UserError
 from robot_learn.scene import Scene, Schema
 from robot_learn.types import RewardFn
 
-Source = Literal["scripted", "planned", "policy", "random", "still"]
+# "disturbed" is a script with noise in its actions, or one that gives up on the way.
+Source = Literal["scripted", "disturbed", "planned", "policy", "random", "still"]
 
 
 @dataclass(frozen=True)
@@ -45,23 +49,56 @@ class Rollouts:
         """(N,) bool: at any step of the episode."""
         return np.asarray((self.success & self.running).any(axis=0))
 
-    def score(self, reward: RewardFn) -> Scored:
-        """What a reward would have paid for each step; 0 after an episode's end."""
+    def episodes(self, which: np.ndarray) -> Rollouts:
+        """Some of the episodes, by a mask (N,) or by indices."""
+        return replace(
+            self,
+            values={name: values[:, which] for name, values in self.values.items()},
+            actions=self.actions[:, which],
+            success=self.success[:, which],
+            running=self.running[:, which],
+        )
+
+    def there_and_back(self) -> Rollouts:
+        """Time reversed after the last step: the same scenes backwards, with velocities of the other sign.
+
+        A velocity is told by its unit. No simulator has seen the way back: it only asks what a reward pays for it. So
+        the actions stay those of the way there, and what is paid for them alone is paid on both.
+        """
+        values = {}
+        for field in self.schema:
+            forward = self.values[field.name]
+            sign = -1.0 if field.unit.endswith("/s") else 1.0
+            values[field.name] = np.concatenate([forward, sign * forward[-2::-1]])
+        return replace(
+            self,
+            values=values,
+            actions=np.concatenate([self.actions, self.actions[::-1]]),
+            success=np.concatenate([self.success, self.success[::-1]]),
+            running=np.concatenate([self.running, self.running[::-1]]),
+        )
+
+    def score(self, reward: RewardFn, *, at_rest: bool = False) -> Scored:
+        """What a reward would have paid for each step; 0 after an episode's end.
+
+        With `at_rest`, what it would pay in the same places for the same actions to one who does not move: the scene
+        before the step is the same as after it, and velocities are 0.
+        """
         steps, episodes = self.success.shape
 
         def rows(values: np.ndarray) -> np.ndarray:
             return values.reshape(steps * episodes, *values.shape[2:])
 
-        scene = Scene(
-            self.schema,
-            {name: rows(values[1:]) for name, values in self.values.items()},
-            initial={
-                name: rows(np.broadcast_to(values[:1], (steps, *values.shape[1:])))
-                for name, values in self.values.items()
-            },
-            previous={name: rows(values[:-1]) for name, values in self.values.items()},
-        )
-        total, terms = reward.evaluate(scene, rows(self.actions))
+        now = {name: rows(values[1:]) for name, values in self.values.items()}
+        previous = {name: rows(values[:-1]) for name, values in self.values.items()}
+        if at_rest:
+            moving = {field.name for field in self.schema if field.unit.endswith("/s")}
+            now = {name: np.zeros_like(values) if name in moving else values for name, values in now.items()}
+            previous = now
+        initial = {
+            name: rows(np.broadcast_to(values[:1], (steps, *values.shape[1:]))) for name, values in self.values.items()
+        }
+        total, terms = reward.evaluate(Scene(self.schema, now, initial=initial, previous=previous), rows(self.actions))
 
         def back(values: np.ndarray) -> np.ndarray:
             return np.where(self.running, np.asarray(values, dtype=np.float64).reshape(steps, episodes), 0.0)
@@ -76,3 +113,43 @@ class Scored:
     rollouts: Rollouts
     rewards: np.ndarray
     terms: Mapping[str, np.ndarray]
+
+
+_OWN = ("source", "actions", "success", "running")
+
+
+def save(path: Path, rollouts: Sequence[Rollouts]) -> None:
+    """Write rollouts of one task to one compressed .npz, whole or not at all."""
+    arrays: dict[str, Any] = {}
+    for index, each in enumerate(rollouts):
+        own = {name: getattr(each, name) for name in _OWN}
+        arrays |= {f"{index}/{name}": values for name, values in (own | dict(each.values)).items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+    try:
+        np.savez_compressed(unfinished, **arrays)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path: Path, schema: Schema) -> list[Rollouts]:
+    """What `save` wrote.
+
+    Raises:
+        UserError: there is no such file, it is damaged, or its scenes are of another schema.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        count = len({name.partition("/")[0] for name in arrays})
+        return [_gathered(arrays, index, schema) for index in range(count)]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"rollouts {str(path)!r}: no file of rollouts of this task: {error}") from error
+
+
+def _gathered(arrays: Mapping[str, np.ndarray], index: int, schema: Schema) -> Rollouts:
+    values = {name: arrays[f"{index}/{name}"] for name in schema.names}
+    source: Any = str(arrays[f"{index}/source"])
+    actions, success, running = (arrays[f"{index}/{name}"] for name in _OWN[1:])
+    return Rollouts(schema, source, values, actions, success, running)

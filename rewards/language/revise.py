@@ -52,6 +52,7 @@ class Feedback:
     curve: Sequence[Mapping[str, float]] = ()  # of the training: "steps", then figures by name
     episode: Mapping[str, Sequence[float]] = field(default_factory=dict)  # by term: each step of one measured episode
     control_dt: float = 1.0  # [s] between two of them
+    weights: Mapping[str, float] = field(default_factory=dict)  # by term: factors that the program itself does not hold
     findings: Sequence[str] = ()  # named faults, each one sentence or two
     preferred_to: Sequence[Rejected] = ()  # other programs, whose behaviour a person liked less
     said: str | None = None  # by a person who watched
@@ -94,6 +95,9 @@ def _outcome(feedback: Feedback) -> str:
     text = "" if feedback.steps is None else f"A policy was trained on it for {feedback.steps:,} control steps. "
     if feedback.episodes:
         text += f"The hidden test was passed in {feedback.successes} of {feedback.episodes} episodes after that."
+    if feedback.weights:
+        factors = ", ".join(f"{name} by {factor:.3g}" for name, factor in feedback.weights.items())
+        text += f"\nFor that its terms were multiplied: {factors}. All figures of terms are without these factors."
     return text.strip()
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "reward show": "robot_learn.cli.reward:Show",
     "reward preview": "robot_learn.cli.preview:PreviewReward",
     "reward screen": "robot_learn.cli.screen:ScreenRewards",
+    "reward weigh": "robot_learn.cli.weigh:WeighReward",
     "reward search": "robot_learn.cli.search:SearchReward",
     "reward refine": "robot_learn.cli.refine:RefineReward",
     "reward record": "robot_learn.cli.reward:Record",

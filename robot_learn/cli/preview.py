@@ -21,11 +21,13 @@ class PreviewReward:
     task: OptionalText = None
     """The task that a program is for."""
     seconds: float = 15.0
-    """To plan for, roughly."""
+    """Of wall clock; what is planned by then is shown."""
     episodes: int = 1
     """Planned at once, each from a start of its own."""
     steps: OptionalInt = None
-    """Of each episode; by default all of it."""
+    """Of each episode, at most."""
+    whole: bool = False
+    """Go on to the end of the episode after success."""
     seed: int = 0
     """Of the starts and of the planner."""
     out: OptionalPath = None
@@ -55,6 +57,7 @@ class PreviewReward:
             seconds=self.seconds,
             episodes=self.episodes,
             steps=self.steps,
+            whole=self.whole,
             seed=self.seed,
             frame_size=None if self.out is None else loops.VIDEO_SIZE,
         )

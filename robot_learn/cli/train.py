@@ -109,6 +109,12 @@ class Train:
     """Of the training (0); evaluation has seeds of its own."""
     stop_at_success: OptionalFloat = None
     """End early at this success rate over the last 200 training episodes."""
+    weights: OptionalPath = None
+    """A JSON table of weights of the program's terms, e.g. from `robot-learn reward weigh`."""
+    source: Annotated[OptionalPath, tyro.conf.arg(name="from", metavar="RUN", help_behavior_hint="")] = None
+    """A run to begin from, under another reward: settings, networks, normaliser, and SAC's replay, relabelled."""
+    fresh_critic: bool = False
+    """With --from: keep what acts, and learn anew what it is worth."""
     randomise: OptionalPath = None
     """A JSON or TOML table of parameter ranges to train with; evaluation stays nominal."""
     assets: OptionalText = None
@@ -135,7 +141,9 @@ class Train:
 
     def _begun(self) -> tuple[Run, TrainConfig]:
         import sims
+        from rewards.weights import read_weights
         from robot_learn import loops
+        from robot_learn.runs import Run
         from robot_learn.train_config import preset
 
         if self.task is None or self.reward is None:
@@ -143,10 +151,25 @@ class Train:
         changes = _given(
             total_steps=self.steps, num_envs=self.num_envs, seed=self.seed, stop_at_success=self.stop_at_success
         )
-        config = preset(self.algorithm or "ppo", **changes)
-        task, randomise = sims.task(self.task), _table(self.randomise)
-        simulator = _given(assets=self.assets, device=self.device)
-        return loops.begin(task, self.reward, config, self.out, randomise=randomise, simulator=simulator), config
+        source = None if self.source is None else Run.open(self.source)
+        if source is None and self.fresh_critic:
+            raise UserError("--fresh-critic is for --from RUN: without it everything is fresh")
+        if source is None:
+            config = preset(self.algorithm or "ppo", **changes)
+        else:
+            config = loops.train_config(source, algorithm=self.algorithm, **changes)
+        run = loops.begin(
+            sims.task(self.task),
+            self.reward,
+            config,
+            self.out,
+            randomise=_table(self.randomise),
+            simulator=_given(assets=self.assets, device=self.device),
+            weights=None if self.weights is None else read_weights(self.weights),
+            source=source,
+            critic="fresh" if self.fresh_critic else "kept",
+        )
+        return run, loops.train_config(run)
 
     def _resumed(self) -> tuple[Run, TrainConfig]:
         from robot_learn import loops
@@ -160,6 +183,8 @@ class Train:
             raise UserError(f"run {run.path} keeps the reward that it was begun with: leave --reward out")
         if self.randomise is not None:
             raise UserError(f"run {run.path} keeps the parameter ranges that it was begun with: leave --randomise out")
+        if self.weights is not None or self.source is not None or self.fresh_critic:
+            raise UserError(f"run {run.path} keeps what it was begun with: leave --weights, --from, --fresh-critic out")
         if self.assets is not None or self.device is not None:
             raise UserError(f"run {run.path} keeps its simulator: leave --assets and --device out")
         changes: dict[str, Any] = {
