@@ -1,14 +1,15 @@
 """Model predictive path integral control (MPPI) on a batched simulator: no model but the simulator, no learning.
 
-Williams et al., "Information theoretic MPC for model-based reinforcement learning" (ICRA 2017), algorithm 2, with three
-changes: the temperature is a share of the spread of the samples' returns, so that no reward needs a scale of its own;
-noise is drawn at knots and interpolated, so that it is correlated in time and an arm at 80 control steps a second moves
-at all (Howell et al., "Predictive sampling", arXiv 2212.00541); and the best sequence so far is itself a sample.
+Williams et al., "Information theoretic MPC for model-based reinforcement learning" (ICRA 2017), algorithm 2, with
+these changes: the temperature is a share of the spread of the samples' returns, so that no reward needs a scale of its
+own; noise is drawn at knots and interpolated, so that it is correlated in time and an arm at 80 control steps a second
+moves at all (Howell et al., "Predictive sampling", arXiv 2212.00541); and the plan so far is itself a sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -133,11 +134,17 @@ class Located(Protocol):
 
 
 class MppiPolicy:
-    """A planner as a policy, for the worlds that it looks at: it plans from their state, not from observations."""
+    """A planner as a policy, for the worlds that it looks at: it plans from their state, not from observations.
 
-    def __init__(self, worlds: Located, planner: Mppi) -> None:
-        self._worlds, self._planner = worlds, planner
+    Args:
+        pace: from the seconds that a plan took to the steps that are taken of it before the next one; by default
+            always the config's `replan_every`.
+    """
+
+    def __init__(self, worlds: Located, planner: Mppi, *, pace: Callable[[float], int] | None = None) -> None:
+        self._worlds, self._planner, self._pace = worlds, planner, pace
         self._upcoming = planner.plans[:, :0]  # (M, steps, act_dim) of the last plan that are not yet taken
+        self.plans = 0  # made so far
 
     def predict(
         self,
@@ -151,8 +158,11 @@ class MppiPolicy:
             self._planner.begin(episode_start)
             self._upcoming = self._upcoming[:, :0]
         if not self._upcoming.shape[1]:
-            steps = self._planner.config.replan_every
-            self._upcoming = self._planner.plan(self._worlds.snapshot())[:, :steps]
+            began = time.monotonic()
+            plans = self._planner.plan(self._worlds.snapshot())
+            wanted = self._planner.config.replan_every if self._pace is None else self._pace(time.monotonic() - began)
+            steps = min(wanted, self._planner.config.horizon)
+            self._upcoming, self.plans = plans[:, :steps], self.plans + 1
             self._planner.advance(steps)
         action, self._upcoming = self._upcoming[:, 0], self._upcoming[:, 1:]
         return action.astype(np.float32), None

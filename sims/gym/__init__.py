@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
+import mujoco
 import numpy as np
 
 from robot_learn.errors import UserError, unknown
@@ -36,9 +39,22 @@ def task(name: str) -> Task:
     return _definition(name).task
 
 
-def make(name: str, num_worlds: int, *, threads: int | None = None) -> MujocoTaskWorlds:
-    """Worlds of the task `mujoco/<name>`."""
-    return MujocoTaskWorlds(_definition(name), num_worlds, threads=threads)
+def make(name: str, num_worlds: int, *, threads: int | None = None, exact: bool = True) -> MujocoTaskWorlds:
+    """Worlds of the task `mujoco/<name>`.
+
+    With `exact=False` they integrate by Euler's semi-implicit method instead of upstream's fourth-order Runge-Kutta:
+    nearly the same motion with a quarter of the work, which is what a planner wants to imagine.
+    """
+    definition = _definition(name)
+    if not exact:
+        definition = replace(definition, model=partial(_quick, definition.model))
+    return MujocoTaskWorlds(definition, num_worlds, threads=threads)
+
+
+def _quick(model: Callable[[], mujoco.MjModel]) -> mujoco.MjModel:
+    made = model()
+    made.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER
+    return made
 
 
 def scripted(name: str, num_worlds: int) -> Callable[[Scene, np.ndarray], np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box
 
-from controllers.mppi import Mppi, MppiConfig
+from controllers.mppi import Mppi, MppiConfig, MppiPolicy
 from robot_learn.errors import UserError
 
 DT, TARGET = 0.1, 1.0
@@ -91,6 +91,20 @@ def test_noise_has_the_deviation_that_was_asked_for_at_every_step_and_is_correla
     assert abs(np.corrcoef(drawn[:, 0], drawn[:, 8])[0, 1]) < 0.05
 
 
+def test_a_policy_takes_as_many_steps_of_a_plan_as_its_pace_says() -> None:
+    class Point(DoubleIntegrator):
+        def snapshot(self) -> Any:
+            return list(self.state)
+
+    paces = iter([3, 1, 99])
+    policy = MppiPolicy(Point(1), Mppi(Point(8), 1, MppiConfig(horizon=6)), pace=lambda seconds: next(paces))
+    made = []
+    for _ in range(10):
+        policy.predict(np.zeros((1, 2)))
+        made.append(policy.plans)
+    assert made == [1, 1, 1, 2, 3, 3, 3, 3, 3, 3], "and never more than the plan is long"
+
+
 def test_nothing_counts_after_an_episode_has_ended() -> None:
     planner = Mppi(DoubleIntegrator(2, ends_beyond=0.001), 1, MppiConfig(horizon=6))
     full = np.full((1, 2, 6, 1), 5.0)
@@ -104,7 +118,10 @@ def test_advancing_shifts_a_plan_and_repeats_its_end() -> None:
     np.testing.assert_array_equal(planner.plans[0, :, 0], [2, 3, 3, 3])
 
 
-@pytest.mark.parametrize("wrong", [{"horizon": 0}, {"noise": 0.0}, {"temperature": -1.0}, {"replan_every": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"horizon": 0}, {"noise": 0.0}, {"temperature": -1.0}, {"replan_every": 0}],
+)
 def test_settings_that_plan_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="wanted"):
         MppiConfig(**wrong)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sims
+from controllers.feedback import FeedbackConfig
 from rewards.program import check
 from robot_learn.cli import main
 from robot_learn.envs import EVAL_SEED0, TRAIN_SEEDS
 from robot_learn.errors import UserError
-from robot_learn.preview import preview, settings
+from robot_learn.preview import EARLY, HOLD, SHARE, _Clock, preview, settings
 
 TASK = sims.task("metaworld/drawer-close")
 RIGHT = """
@@ -23,27 +26,82 @@ def reward(scene, action):
 WRONG = RIGHT.replace("-10.0", "10.0")
 
 
-def test_a_right_reward_succeeds_and_its_opposite_does_not() -> None:
+def test_a_right_reward_succeeds_and_stops_soon_after_and_its_opposite_does_not() -> None:
     right, wrong = (
-        preview(TASK, check(text, TASK).compile(), seconds=2.0, steps=70, frame_size=None) for text in (RIGHT, WRONG)
+        preview(TASK, check(text, TASK).compile(), seconds=120.0, samples=16, steps=50, frame_size=None)
+        for text in (RIGHT, WRONG)
     )
     assert right.evaluation.successes == 1
     assert wrong.evaluation.successes == 0
     terms = right.traces[0].terms
     assert terms["shut"][-1] > terms["shut"][0]
-    assert TRAIN_SEEDS <= right.evaluation.episodes[0].seed < EVAL_SEED0, "neither training's starts nor evaluation's"
+    first = right.evaluation.episodes[0]
+    assert first.success_step is not None
+    assert first.length <= first.success_step + round(HOLD / TASK.control_dt)
+    assert TRAIN_SEEDS <= first.seed < EVAL_SEED0, "neither training's starts nor evaluation's"
 
 
-def test_the_horizon_is_a_quarter_of_a_second_within_bounds() -> None:
-    assert settings(TASK).horizon == 20
-    assert settings(sims.task("uav/gate")).horizon == 12
-    assert settings(sims.task("mujoco/hopper")).horizon == 31
+def test_the_rollouts_are_the_episode_and_score_as_the_trace_says() -> None:
+    reward = check(RIGHT, TASK).compile()
+    seen = preview(TASK, reward, seconds=120.0, samples=4, episodes=2, steps=8, whole=True, frame_size=None)
+    rollouts = seen.rollouts
+    assert rollouts.source == "planned"
+    assert rollouts.success.shape == rollouts.running.shape == (8, 2)
+    assert rollouts.running.all()
+    np.testing.assert_array_equal(rollouts.score(reward).rewards[:, 0], seen.traces[0].rewards)
+    assert [episode.length for episode in seen.evaluation.episodes] == [8, 8]
+    again = sims.make(TASK.name, 2, reward=reward)
+    again.reset(seed=seen.evaluation.episodes[0].seed)
+    paid = np.array([again.step(actions)[1] for actions in rollouts.actions])
+    again.close()
+    returns = [episode.episode_return for episode in seen.evaluation.episodes]
+    np.testing.assert_allclose(paid.sum(axis=0), returns, rtol=1e-12)
+
+
+def test_the_clock_is_kept_even_where_it_leaves_no_time_to_plan() -> None:
+    seen = preview(TASK, check(RIGHT, TASK).compile(), seconds=0.01, frame_size=None)
+    assert seen.out_of_time
+    assert seen.planner["plans"] == 1
+    assert len(seen.rollouts.success) == 1
+    assert "by the clock" in seen.summary()
+
+
+def test_a_plan_that_cost_more_than_its_share_is_followed_for_longer() -> None:
+    clock = _Clock(time.monotonic(), seconds=100.0, steps=500, fewest=2)
+    share = clock.allowance
+    assert share == pytest.approx(100.0 * SHARE / (EARLY * 500), rel=1e-3)
+    assert clock.pace(0.0) == 2
+    assert clock.pace(10.0 * share) == 10
+    for _ in range(250):
+        clock.step()
+    assert clock.allowance > 1.9 * share, "time that was saved is there to be used"
+
+
+def test_the_horizon_is_a_twelfth_of_an_episode_within_bounds() -> None:
+    assert settings(TASK).horizon == 17
+    assert settings(sims.task("mujoco/hopper")).horizon == 80
+    assert settings(sims.task("mujoco/hopper"), falls=True).horizon == 120
+
+
+def test_where_chance_makes_the_robot_fall_feedback_is_planned() -> None:
+    hopper = sims.task("mujoco/hopper")
+    forward = "def reward(scene, action):\n    return {'forward': scene.torso.x_velocity}"
+    short = FeedbackConfig(first_rounds=1, horizon=5)
+    for task, text, config, kind in (
+        (TASK, RIGHT, None, "MppiPolicy"),
+        (hopper, forward, None, "FeedbackPolicy"),
+        (hopper, forward, short, "FeedbackPolicy"),
+    ):
+        seen = preview(
+            task, check(text, task).compile(), seconds=60.0, samples=8, steps=3, config=config, frame_size=None
+        )
+        assert seen.planner["kind"] == kind
 
 
 def test_the_command_previews_a_file_and_writes_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, out = tmp_path / "reward.py", tmp_path / "seen"
     file.write_text(RIGHT)
-    words = ["reward", "preview", str(file), "--task", TASK.name, "--seconds", "1", "--steps", "10"]
+    words = ["reward", "preview", str(file), "--task", TASK.name, "--seconds", "120", "--steps", "10"]
     words += ["--out", str(out), "--json"]
     assert main(words) == 0
     printed = json.loads(capsys.readouterr().out)
