@@ -65,10 +65,12 @@ class SearchReward:
     """Budget of time, over all sessions (none)."""
     unscreened: bool = False
     """Train every program that passes the check, without a look at what it would pay."""
+    entrants: OptionalInt = None
+    """How many programs of a round are trained, those that the screening scores highest (all that pass)."""
     fit_weights: bool = False
     """Try each accepted program with fitted weights of its terms, too."""
     audit: bool = False
-    """Train what the screening refused, too, on top of the budget, to count its mistakes."""
+    """Train what the screening kept out, too, on top of the budget, to count its mistakes."""
     workers: OptionalInt = None
     """Trainings side by side; by default one a core."""
     job_minutes: OptionalFloat = None
@@ -153,7 +155,9 @@ def _row(candidate: Candidate) -> dict[str, Any]:
 def _verdict(candidate: Candidate) -> str:
     if candidate.verdict is None:
         return "no program" if candidate.error else "-"
-    return "duplicate" if candidate.duplicate_of else candidate.verdict
+    if candidate.duplicate_of:
+        return "duplicate"
+    return "passed over" if candidate.passed_over else candidate.verdict
 
 
 def _remark(candidate: Candidate) -> str:
@@ -168,12 +172,14 @@ def _screening(search: Search) -> list[str]:
     avoided = search.avoided()
     if not search.config.screen or not avoided["judged"]:
         return []
-    refused, twins = avoided["refused"], avoided["duplicates"]
-    share = f"{refused + twins} of {avoided['judged']} trainings avoided"
-    lines = [f"screening {refused} refused, {twins} duplicates: {share}"]
+    refused, twins, over = avoided["refused"], avoided["duplicates"], avoided["passed_over"]
+    share = f"{refused + twins + over} of {avoided['judged']} trainings avoided"
+    lines = [f"screening {refused} refused, {twins} duplicates, {over} passed over: {share}"]
     if avoided["audited"]:
-        wrong = f"{avoided['false_refusals']} of {avoided['audited']} refused ones"
-        lines.append(f"audit     {wrong}, trained all the same, passed at least half of their episodes")
+        wrong = f"{avoided['false_refusals']} of {refused} refused ones pass at least half of their episodes"
+        lines.append(
+            f"audit     of {avoided['audited']} trained all the same: {wrong}, {avoided['better']} beat the best"
+        )
     return lines
 
 

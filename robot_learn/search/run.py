@@ -144,6 +144,16 @@ class _Session:
         if self.search.config.fit_weights:
             for candidate in self.search.round(number):
                 self._fit(candidate)
+        self._pass_over(number)
+
+    def _pass_over(self, number: int) -> None:
+        """Where only so many are to be trained: those with the highest scores. A training is dear, a score is not."""
+        accepted = [candidate for candidate in self.search.round(number) if candidate.accepted]
+        accepted.sort(key=lambda candidate: -candidate.score)
+        for candidate in accepted[self.search.config.entrants :] if self.search.config.entrants else ():
+            if not candidate.passed_over:
+                self.put(replace(candidate, passed_over=True))
+                self.say(f"kept out  {candidate.name}: others score higher")
 
     def _judge(self, candidate: Candidate) -> None:
         if candidate.verdict is not None or candidate.error is not None:
@@ -251,11 +261,11 @@ class _Session:
             return None, str(error)
 
     def audit(self) -> None:
-        """Train what was refused, in full, so that false refusals are known. It never becomes the result."""
+        """Train what was kept out, in full, so that the screening's mistakes are known. It never becomes the result."""
         if not self.search.config.audit:
             return
-        refused = [each for each in self.search.candidates.values() if each.verdict == "refuse"]
-        due = [each for each in refused if each.audit is None and each.error is None]
+        out = [each for each in self.search.candidates.values() if each.kept_out]
+        due = [each for each in out if each.audit is None and each.error is None]
 
         def take(done: Finished) -> None:
             candidate = self.search.candidates[done.job.name]

@@ -31,6 +31,7 @@ class SearchConfig:
     library: str | None = None  # the user's own, beside the one that comes along
     embedding: str = "minilm"  # by which examples are chosen
     screen: bool = True  # refuse rewards before training
+    entrants: int | None = None  # of a round, those with the highest scores, are trained; None: all that pass
     fit_weights: bool = False  # try each accepted program with fitted weights of its terms, too
     algorithm: Literal["ppo", "sac"] = "ppo"
     steps: int = 700_000  # of the longest training
@@ -43,11 +44,11 @@ class SearchConfig:
     max_tokens: int = 1_000_000  # of the model, counted or estimated
     max_steps: int | None = None  # of all trainings together
     max_minutes: float | None = None  # of the search itself, over all sessions
-    audit: bool = False  # train the refused ones, too, to count false refusals; on top of the budget
+    audit: bool = False  # train what the screening kept out, too, to count its mistakes; on top of the budget
 
     def __post_init__(self) -> None:
         least = {"samples": 1, "revisions": 1, "rounds": 0, "steps": 1, "rungs": 1, "eta": 2, "episodes": 1}
-        least |= {"examples": 0, "max_tokens": 1, "max_steps": 1, "max_minutes": 0}
+        least |= {"entrants": 1, "examples": 0, "max_tokens": 1, "max_steps": 1, "max_minutes": 0}
         for name, limit in least.items():
             value = getattr(self, name)
             if value is not None and not value >= limit:
@@ -100,9 +101,10 @@ class Candidate:
     score: float = 0.0  # of the screening: higher is better
     findings: tuple[str, ...] = ()
     duplicate_of: str | None = None
+    passed_over: bool = False  # others of its round scored higher, and no more were to be trained
     steps: int = 0  # trained
     rungs: tuple[Rung, ...] = ()
-    audit: Rung | None = None  # of a refused one: what it would have come to
+    audit: Rung | None = None  # of one that the screening kept out: what it would have come to
 
     @property
     def round(self) -> int:
@@ -114,9 +116,19 @@ class Candidate:
         return self.round, int(self.name.partition("-")[2].rstrip("w")), self.name.endswith("w")
 
     @property
+    def accepted(self) -> bool:
+        """It is worth a training of its own."""
+        return self.verdict not in (None, "refuse") and self.duplicate_of is None
+
+    @property
     def admitted(self) -> bool:
         """It is to be trained."""
-        return self.verdict not in (None, "refuse") and self.duplicate_of is None
+        return self.accepted and not self.passed_over
+
+    @property
+    def kept_out(self) -> bool:
+        """An audit would train it: nobody else stands for it."""
+        return self.verdict == "refuse" or self.passed_over
 
 
 @dataclass
@@ -215,20 +227,25 @@ class Search:
     @property
     def steps(self) -> int:
         """Of all trainings but those of an audit."""
-        return sum(candidate.steps for candidate in self.candidates.values() if candidate.verdict != "refuse")
+        return sum(candidate.steps for candidate in self.candidates.values() if not candidate.kept_out)
 
     def avoided(self) -> dict[str, int]:
-        """How many trainings the screening avoided, and how many of the refusals an audit found to be false: trained
-        in full, the program passed at least half of its episodes.
+        """How many trainings the screening avoided, and what an audit found: how many of those that it refused pass
+        at least half of their episodes when they are trained in full, and how many of those kept out, refused or
+        passed over, come out above the best one of the search.
         """
         judged = [candidate for candidate in self.candidates.values() if candidate.verdict is not None]
-        audits = [candidate.audit for candidate in judged if candidate.audit is not None]
+        audited = [(candidate, candidate.audit) for candidate in judged if candidate.audit is not None]
+        best = self.best()
+        reached = 0.0 if best is None else best.rungs[-1].rate
         return {
             "judged": len(judged),
             "refused": sum(candidate.verdict == "refuse" for candidate in judged),
             "duplicates": sum(candidate.duplicate_of is not None for candidate in judged),
-            "audited": len(audits),
-            "false_refusals": sum(audit.rate >= 0.5 for audit in audits),
+            "passed_over": sum(candidate.passed_over for candidate in judged),
+            "audited": len(audited),
+            "false_refusals": sum(audit.rate >= 0.5 for candidate, audit in audited if candidate.verdict == "refuse"),
+            "better": sum(audit.rate > reached for _, audit in audited),
         }
 
     def best(self, *, before_round: int | None = None) -> Candidate | None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from rewards.program import Program
 from robot_learn import runs
 from robot_learn.cli import main
 from robot_learn.envs import EVAL_SEED0, VALIDATION_SEED0
 from robot_learn.errors import UserError
 from robot_learn.launcher import Finished, Job
+from robot_learn.search.screen import Judgement
 from robot_learn.search.state import Search
 from tests.robot_learn.searching import (
     CONFIG,
@@ -159,7 +161,26 @@ def test_a_refused_candidate_is_never_trained_and_its_twin_only_once(tmp_path: P
     assert [name for name, command, _ in trainings.done if command == "train"] == ["0-1"]
     assert trainings.done[0] == ("0-1", "train", 900)  # alone, it needs no rungs
     assert found.candidates["0-2"].duplicate_of == "0-1"
-    assert found.avoided() == {"judged": 4, "refused": 2, "duplicates": 1, "audited": 0, "false_refusals": 0}
+    counted = found.avoided()
+    assert counted["judged"] == sum(counted[name] for name in ("refused", "duplicates")) + 1
+    assert (counted["refused"], counted["duplicates"], counted["audited"]) == (2, 1, 0)
+
+
+def test_of_those_that_pass_only_the_highest_scores_are_trained_where_no_more_shall_enter(tmp_path: Path) -> None:
+    trainings, answers = Trainings(), [(0.2, 0.8, 0.7, 0.1)]
+    found = search(tmp_path / "two", answers, trainings=trainings, screen=Strict(0.15), rounds=0, entrants=2)
+    assert {name for name, _, _ in trainings.done} == {"0-1", "0-2"}
+    assert [each.name for each in found.round(0) if each.passed_over] == ["0-0"]
+    assert found.avoided() | {"refused": 1, "passed_over": 1} == found.avoided()
+
+    class Wrong(Strict):
+        def judge(self, program: Program) -> Judgement:
+            return Judgement("pass", -super().judge(program).score)
+
+    missed = search(tmp_path / "missed", answers, screen=Wrong(0.0), rounds=0, entrants=2, audit=True)
+    assert {each.name for each in missed.candidates.values() if each.audit} == {"0-1", "0-2"}
+    assert missed.best() is not None
+    assert missed.avoided() | {"better": 2, "audited": 2, "false_refusals": 0} == missed.avoided()
 
 
 def test_where_everything_is_refused_the_findings_go_to_the_author_and_nothing_is_trained(tmp_path: Path) -> None:
@@ -178,7 +199,7 @@ def test_an_audit_trains_the_refused_and_counts_false_refusals_without_changing_
     answers = [(0.2, 0.8, 0.7, 0.1)]
     plain = search(tmp_path / "plain", answers, screen=Strict(0.75), rounds=0)
     audited = search(tmp_path / "audited", answers, screen=Strict(0.75), rounds=0, audit=True)
-    assert audited.avoided() == plain.avoided() | {"audited": 3, "false_refusals": 1}
+    assert audited.avoided() == plain.avoided() | {"audited": 3, "false_refusals": 1, "better": 0}
     assert audited.result == plain.result
     assert audited.steps == plain.steps
     search(tmp_path / "plain", answers, screen=Strict(0.75), rounds=0, audit=True)
