@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import sims
+from rewards.language import WrittenReward, converse, load_conversation
+from rewards.models import Recordings
+from rewards.program import Program, check
 from robot_learn import loops, runs
 from robot_learn.errors import UserError
 from robot_learn.launcher import Finished, Job, Launcher, LocalProcesses
@@ -16,7 +19,7 @@ from robot_learn.metrics import read_progress
 from robot_learn.runs import Run
 from robot_learn.text2reward.cells import EPISODES, SHOTS, Cell
 
-RUNS, RESULTS = "runs", "results/text2reward"
+RUNS, RESULTS, REFINED = "runs", "results/text2reward", "refined"
 
 
 def run_cells(
@@ -74,14 +77,20 @@ def _job(cell: Cell, folder: Path) -> Job:
     return Job(cell.key, (*words, "--episodes", str(EPISODES), "--no-video"), place / "log.txt")
 
 
-def written_reward(cell: Cell, folder: Path) -> Any:
-    """The program of a cell: from recorded replies, so that everybody's is the same."""
+def written_reward(cell: Cell, folder: Path) -> WrittenReward[Program]:
+    """The program of a cell: from recorded replies, so that everybody's is the same.
+
+    A refined one is the last reply of a conversation, conversation.json of a round of `robot-learn reward refine`.
+    """
     task = sims.task(cell.task)
     if cell.source == "zero-shot":
         return loops.write_program(task)
     if cell.source == "few-shot":
         return loops.write_program(task, examples=SHOTS)
-    raise UserError(f"no recorded {cell.source} reward of {cell.task}")
+    messages = load_conversation(folder / REFINED / cell.task.replace("/", "-"))
+    if messages is None:
+        raise UserError(f"nobody has refined a reward of {cell.task}")
+    return converse(task, messages[:-1], Recordings(), check=lambda text: check(text, task))
 
 
 def write_result(cell: Cell, folder: Path) -> Path:

@@ -20,7 +20,7 @@ from robot_learn.runs import Run
 from robot_learn.text2reward import cells as matrix
 from robot_learn.text2reward.cells import SOURCES, SUITES, Cell, Source, cells
 from robot_learn.text2reward.page import page
-from robot_learn.text2reward.run import result_file, run_cells
+from robot_learn.text2reward.run import result_file, run_cells, written_reward
 from robot_learn.text2reward.table import Summary, markdown, matches, read_results, verdicts
 
 
@@ -106,6 +106,20 @@ def test_a_training_that_fails_says_so_and_the_others_go_on(tmp_path: Path, monk
     written = run_cells(wanted, tmp_path, launcher=Breaks(1), say=said.append)
     assert [path.stem for path in written] == [wanted[1].key]
     assert any(line.startswith("failed    mujoco-hopper--expert--s0") for line in said)
+
+
+def test_a_refined_reward_is_the_last_reply_of_a_conversation_and_recorded() -> None:
+    folder = Path(__file__).resolve().parents[2] / "benchmarks"
+    names = sorted(path.name for path in (folder / "refined").iterdir())
+    tasks = [name for name in SUITES["fifty"] + SUITES["maniskill"] if name.replace("/", "-") in names]
+    assert len(tasks) == len(names) > 0
+    for name in tasks:
+        written = written_reward(Cell(name, "refined", 0), folder)
+        assert "# What a person who watched the robot says" in written.messages[-2].text
+        assert written.text != written_reward(Cell(name, "zero-shot", 0), folder).text
+        assert written.replies[-1].model != "unnamed (by mailbox)"
+    with pytest.raises(UserError, match="nobody has refined"):
+        written_reward(Cell("metaworld/drawer-open", "refined", 0), folder)
 
 
 def result(task: str, source: Source, seed: int, successes: int, curve: list[tuple[int, float | None]]) -> Summary:
