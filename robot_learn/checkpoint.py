@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from robot_learn.errors import UserError
 from robot_learn.policy import MlpPolicy
+from robot_learn.relabel import SceneReplay, return_statistics
 from robot_learn.runs import atomic_write
 from robot_learn.vec_env import SB3VecEnv
 
@@ -34,6 +35,7 @@ _COUNTERS = (
     "_last_original_obs",
 )
 _NORMALISER = ("obs_rms", "ret_rms", "returns", "old_obs", "old_reward")
+_CRITICS = ("critic.", "critic_target.", "value_net.", "mlp_extractor.value_net.")  # SAC's, PPO's
 _REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -56,6 +58,8 @@ def capture(model: PPO | SAC, normaliser: VecNormalize, adapter: SB3VecEnv) -> d
         filled = buffer.buffer_size if buffer.full else buffer.pos
         state["replay"] = {name: getattr(buffer, name)[:filled] for name in _REPLAY}
         state["replay_position"] = (buffer.pos, buffer.full)
+        if isinstance(buffer, SceneReplay):
+            state["scenes"] = buffer.scene_state()
         state["log_ent_coef"] = None if model.log_ent_coef is None else model.log_ent_coef.detach()
     return state
 
@@ -69,16 +73,67 @@ def restore(state: dict[str, Any], model: PPO | SAC, normaliser: VecNormalize, a
         setattr(normaliser, name, value)
     adapter.load_state(state["worlds"])
     if isinstance(model, SAC):
-        buffer = _replay(model)
-        for name, values in state["replay"].items():
-            getattr(buffer, name)[: len(values)] = values
-        buffer.pos, buffer.full = state["replay_position"]
+        _restore_replay(state, model)
         if model.log_ent_coef is not None:
             model.log_ent_coef.data.copy_(state["log_ent_coef"])
     model.action_space.np_random.bit_generator.state = state["action_rng"]
     torch.set_rng_state(state["torch_rng"])
     np.random.set_state(state["numpy_rng"])  # noqa: NPY002
     random.setstate(state["python_rng"])
+
+
+def _restore_replay(state: dict[str, Any], model: SAC) -> None:
+    buffer = _replay(model)
+    for name, values in state["replay"].items():
+        getattr(buffer, name)[: len(values)] = values
+    buffer.pos, buffer.full = state["replay_position"]
+    if isinstance(buffer, SceneReplay):
+        buffer.load_scene_state(state.get("scenes"))
+
+
+Critic = Literal["kept", "fresh"]
+_CARRIED = ("format", "algorithm", "parameters", "normaliser", "replay", "replay_position", "log_ent_coef", "scenes")
+
+
+def start_of(state: dict[str, Any], critic: Critic) -> dict[str, Any]:
+    """What another run, under another reward, may begin from.
+
+    Raises:
+        UserError: a replay holds no scenes, so that nobody can say what another reward pays for it.
+    """
+    if "replay" in state and not state.get("scenes", {}).get("complete"):
+        raise UserError(
+            "its replay holds no scenes, so no other reward can be asked for it: only a SAC run that was begun under a "
+            "reward program keeps them"
+        )
+    return {name: state[name] for name in _CARRIED if name in state} | {
+        "critic": critic,
+        "steps": state["counters"]["num_timesteps"],
+    }
+
+
+def carry_over(start: dict[str, Any], model: PPO | SAC, normaliser: VecNormalize) -> None:
+    """Begin with the networks, the normaliser and the replay of another run, under the reward of this one.
+
+    The optimisers begin anew, and so do the statistics of returns: from the relabelled replay, where there is one.
+    """
+    policy = dict(start["parameters"]["policy"])
+    if start["critic"] == "fresh":
+        policy |= {name: value for name, value in model.policy.state_dict().items() if name.startswith(_CRITICS)}
+    model.policy.load_state_dict(policy)
+    if "obs_rms" in start["normaliser"]:
+        normaliser.obs_rms = start["normaliser"]["obs_rms"]
+    if not isinstance(model, SAC):
+        return
+    _restore_replay(start, model)
+    buffer = _replay(model)
+    if not isinstance(buffer, SceneReplay):
+        raise UserError("a replay is relabelled by a reward program only, and this run's reward is none")
+    rewards, begins = buffer.relabel(buffer.recorder.reward), buffer.begins(buffer.times())
+    normaliser.ret_rms = return_statistics(rewards, begins, normaliser.gamma)
+    buffer.new_episodes()
+    if model.log_ent_coef is not None:
+        model.log_ent_coef.data.copy_(start["log_ent_coef"])
 
 
 def _replay(model: SAC) -> ReplayBuffer:

@@ -6,7 +6,7 @@ import hashlib
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ import sims
 from rewards.language import WrittenReward, build_prompt, converse
 from rewards.models import Budget, connect
 from rewards.program import Program, check, language_reference
-from robot_learn import runs
+from robot_learn import checkpoint, runs
 from robot_learn.envs import EVAL_SEED0, first_train_seed
 from robot_learn.errors import UserError, nearest
 from robot_learn.evaluation import Evaluation, evaluate
 from robot_learn.examples import few_shot_prompt
 from robot_learn.policy import load_policy
 from robot_learn.progress import Progress, progress_display
+from robot_learn.relabel import Recorder
 from robot_learn.report import gather, write_report
 from robot_learn.runs import Run
 from robot_learn.train_config import TrainConfig
@@ -90,6 +91,21 @@ def read_program(path: Path, task: Task) -> Program:
         raise UserError(f"reward {str(path)!r} is no text file: {error}") from error
 
 
+def find_program(source: str, task_name: str | None) -> Program:
+    """A program by what a person names: a file, with the task that it is for, or a task with a recorded program.
+
+    Raises:
+        UserError: the task of a file is missing or another than that of the source, or there is no such program.
+    """
+    if not Path(source).is_file():
+        if task_name not in (None, source):
+            raise UserError(f"program {source!r}: there is no such file")
+        return write_program(sims.task(source)).program
+    if task_name is None:
+        raise UserError(f"--task: wanted the task that {source} is for")
+    return read_program(Path(source), sims.task(task_name))
+
+
 def begin(
     task: Task,
     reward: str | WrittenReward[Program],
@@ -99,11 +115,16 @@ def begin(
     randomise: Mapping[str, Any] | None = None,
     simulator: Mapping[str, Any] | None = None,
     name: str | None = None,
+    weights: Mapping[str, float] | None = None,
+    source: Run | None = None,
+    critic: checkpoint.Critic = "kept",
 ) -> Run:
     """A run folder for a training, with its reward in it: a written one, a program's file, "expert" or "sparse".
 
     `randomise` is a table of parameter ranges to train with; `simulator` holds options of the task's family, such as
     ManiSkill's `assets` and `device`; `name` is that of the folder in `out` where it shall not say task, time and seed.
+    `weights` of the program's terms, by name, are kept beside the program, which stays as it was written. The run
+    begins with networks, normaliser and replay of `source`, where there is one, and with its `critic` or a fresh one.
     """
     first_train_seed(config.seed, config.num_envs)  # before there is a folder
     if randomise is not None or simulator:
@@ -117,14 +138,64 @@ def begin(
         kind = reward if program is None else "program"
     else:
         program, kind = reward.program, "program"
-    asked = {"reward": kind, "train": asdict(config)}
+    weighted = _weighted(program, weights or {})
+    start = None
+    if source is not None:
+        start = _start(source, task, config, critic, program)
+        if config.algorithm == "sac":
+            config = replace(config, learning_starts=0)  # there is a replay to learn from
+    asked: dict[str, Any] = {"reward": kind, "train": asdict(config)}
+    asked |= {"weights": weighted} if weighted else {}
+    if source is not None and start is not None:
+        asked["from"] = {"run": str(source.path), "steps": start["steps"], "critic": critic}
     asked |= {name: dict(given) for name, given in (("randomise", randomise), ("simulator", simulator)) if given}
     run = Run.create(out, task=task.name, seed=config.seed, config=asked, name=name)
     if not isinstance(reward, str):
         reward.save(run.path)
     elif program is not None:
         run.write_text(runs.REWARD, program.text)
+    if start is not None:
+        checkpoint.save(start, run.file(runs.START))
     return run
+
+
+def _weighted(program: Program | None, weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights that change something; checked."""
+    if weights and program is None:
+        raise UserError("weights are of a program's terms: the simulator's own rewards, expert and sparse, have none")
+    known = program.with_weights(weights).weights if program is not None else {}
+    return {name: weight for name, weight in known.items() if weight != 1.0}
+
+
+# What networks and replay have been shaped by.
+_SHAPED = ("algorithm", "num_envs", "hidden", "normalise_observations")
+
+
+def _start(
+    source: Run, task: Task, config: TrainConfig, critic: checkpoint.Critic, program: Program | None
+) -> dict[str, Any]:
+    """What a new run takes over from another.
+
+    Raises:
+        UserError: it was of another task or other settings, was not trained, or its replay cannot be relabelled.
+    """
+    if source.config["task"] != task.name:
+        raise UserError(f"run {source.path} is of {source.config['task']}, not of {task.name}")
+    before = train_config(source)
+    shaped = (*_SHAPED, "buffer_size") if config.algorithm == "sac" else (*_SHAPED, "noise_steps")
+    for name in shaped:
+        was, now = getattr(before, name), getattr(config, name)
+        if was != now:
+            raise UserError(f"run {source.path} was trained with {name} {was}: what it has learned does not fit {now}")
+    if config.algorithm == "sac" and program is None:
+        raise UserError("a replay is relabelled by a reward program: expert and sparse only the simulator can compute")
+    if not source.has(runs.CHECKPOINT):
+        raise UserError(f"run {source.path} was not trained yet: it has no {runs.CHECKPOINT}")
+    state = checkpoint.load(source.file(runs.CHECKPOINT))
+    try:
+        return checkpoint.start_of(state, critic)
+    except UserError as error:
+        raise UserError(f"run {source.path}: {error}") from error
 
 
 def train_config(run: Run, **changes: Any) -> TrainConfig:
@@ -144,7 +215,8 @@ def environment(run: Run, num_envs: int, *, randomise: Mapping[str, Any] | None 
     if reward not in BUILT_IN:
         # Where a GPU simulates, the scene is tensors on it.
         on_host = options.get("device", "cpu") == "cpu"
-        reward = check(run.read_text(runs.REWARD), task).compile("numpy" if on_host else "torch")
+        program = check(run.read_text(runs.REWARD), task).with_weights(run.config.get("weights", {}))
+        reward = program.compile("numpy" if on_host else "auto")
     return sims.make(task.name, num_envs, reward=reward, randomise=randomise, **options)
 
 
@@ -152,11 +224,15 @@ def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: boo
     """Train a run's policy, with progress on the standard error unless `quiet`.
 
     Raises:
-        UserError: the run is resumed with other settings, or with another reward program, than it was begun with.
+        UserError: the run is resumed with other settings, with another reward program or other weights of its terms,
+            than it was begun with.
     """
     env = environment(run, config.num_envs, randomise=run.config.get("randomise"))
+    if config.algorithm == "sac" and env.reward_fn is not None:
+        env.reward = Recorder(env.reward_fn)  # the replay keeps scenes, so that it can be relabelled
     if run.has(runs.REWARD):
-        run.settle("program", {"sha256": hashlib.sha256(run.read_text(runs.REWARD).encode()).hexdigest()})
+        program = {"sha256": hashlib.sha256(run.read_text(runs.REWARD).encode()).hexdigest()}
+        run.settle("program", program | _given_weights(run))
     display: AbstractContextManager[Callable[[Progress], None] | None]
     display = nullcontext() if quiet else progress_display()
     try:
@@ -164,6 +240,10 @@ def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: boo
             return train(env, run, config, resume=resume, on_progress=show)
     finally:
         env.close()
+
+
+def _given_weights(run: Run) -> dict[str, Any]:
+    return {"weights": run.config["weights"]} if run.config.get("weights") else {}
 
 
 def evaluate_run(run: Run, *, episodes: int = 50, video: bool = True, first_seed: int = EVAL_SEED0) -> Evaluation:
@@ -224,6 +304,11 @@ def command_of(run: Run) -> str:
             words += [f"--{name.replace('_', '-').removeprefix('total-')}", str(settings[name])]
     for name, value in stored.get("simulator", {}).items():
         words += [f"--{name}", str(value)]
+    if "weights" in stored:
+        words += ["--weights", str(run.file(runs.CONFIG))]
+    if "from" in stored:
+        words += ["--from", stored["from"]["run"]]
+        words += ["--fresh-critic"] if stored["from"]["critic"] == "fresh" else []
     if "randomise" in stored:
         words += ["--randomise", str(run.file(runs.CONFIG))]
     return shlex.join(words)

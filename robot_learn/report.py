@@ -158,7 +158,11 @@ def _terms(data: ReportData) -> str:
 
 
 def _program(data: ReportData) -> str:
-    return "" if data.program is None else _section("Reward program", f"<pre><code>{colour(data.program)}</code></pre>")
+    if data.program is None:
+        return ""
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in data.config.get("weights", {}).items())
+    note = f"The reward weighs its terms, which the plots show without that: {weights}." if weights else ""
+    return _section("Reward program", f"<pre><code>{colour(data.program)}</code></pre>", escape(note))
 
 
 def _folded(title: str, text: str | None) -> str:

@@ -3,6 +3,7 @@
 runs/metaworld-drawer-open-20260131-142501-s0/
     config.json versions.json                   written when the run begins
     reward.py prompt.txt reply.txt              put there by whoever wrote the reward
+    start.pkl                                   what another run has left to this one, until the first checkpoint
     progress.csv tensorboard/ checkpoint.pkl    written while training
     policy.npz evaluation.json trace.json video.mp4 report.html
     sweep.json sweep.png randomisation.json     what a sweep over physical parameters found, and proposes to train with
@@ -26,6 +27,7 @@ from robot_learn.errors import UserError
 
 CONFIG, VERSIONS = "config.json", "versions.json"
 REWARD, PROMPT, REPLY = "reward.py", "prompt.txt", "reply.txt"
+START = "start.pkl"
 PROGRESS, TENSORBOARD, CHECKPOINT = "progress.csv", "tensorboard", "checkpoint.pkl"
 POLICY, EVALUATION, TRACE = "policy.npz", "evaluation.json", "trace.json"
 VIDEO, REPORT = "video.mp4", "report.html"

@@ -12,6 +12,7 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import VecNormalize
 
 from robot_learn.errors import UserError, unknown
+from robot_learn.relabel import Recorder, SceneReplay
 from robot_learn.vec_env import SB3VecEnv
 
 # May change when a run is resumed: they say when to stop, not what is learned on the way.
@@ -100,6 +101,8 @@ def build(config: TrainConfig, adapter: SB3VecEnv) -> tuple[PPO | SAC, VecNormal
 
     PPO explores by gSDE (Raffin et al., CoRL 2021): noise that is a function of the state, held for `noise_steps`
     steps. At 80 control steps a second, fresh noise at each step averages out and moves an arm nowhere.
+
+    SAC's replay keeps the scenes of an environment whose reward is a `Recorder`, so that it can be relabelled.
     """
     gamma = config.gamma or max(0.5, 1.0 - 4.0 / adapter.env.task.max_episode_steps)
     normaliser = VecNormalize(
@@ -121,6 +124,7 @@ def build(config: TrainConfig, adapter: SB3VecEnv) -> tuple[PPO | SAC, VecNormal
             train_freq=1,
             gradient_steps=config.gradient_steps,
             tau=config.polyak,
+            **_replay(adapter),
             policy_kwargs={"net_arch": list(config.hidden)},
             **shared,
         )
@@ -145,3 +149,11 @@ def build(config: TrainConfig, adapter: SB3VecEnv) -> tuple[PPO | SAC, VecNormal
         **shared,
     )
     return model, normaliser
+
+
+def _replay(adapter: SB3VecEnv) -> dict[str, Any]:
+    recorder = adapter.env.reward_fn
+    if not isinstance(recorder, Recorder):
+        return {}
+    kept = {"recorder": recorder, "schema": adapter.env.task.schema}
+    return {"replay_buffer_class": SceneReplay, "replay_buffer_kwargs": kept}

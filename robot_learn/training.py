@@ -27,7 +27,7 @@ from robot_learn.envs import BatchEnv, first_train_seed
 from robot_learn.errors import UserError
 from robot_learn.metrics import LOSSES, Metrics
 from robot_learn.progress import Progress
-from robot_learn.runs import CHECKPOINT, POLICY, PROGRESS, Run
+from robot_learn.runs import CHECKPOINT, POLICY, PROGRESS, START, Run
 from robot_learn.train_config import FREE_ON_RESUME, TrainConfig, build
 from robot_learn.vec_env import KEPT_EPISODES, SB3VecEnv
 
@@ -60,7 +60,8 @@ def train(
 ) -> TrainResult:
     """Train in `env`, with checkpoint, figures and policy in `run`.
 
-    A run that was cut before its first checkpoint is resumed from the start, which gives the same result.
+    A run that was cut before its first checkpoint is resumed from the start, which gives the same result. Where another
+    run has left it a start, it begins with that.
 
     Raises:
         UserError: environment and config disagree, the run was begun with another configuration, the run was trained
@@ -89,6 +90,8 @@ def train(
             state = checkpoint.load(run.file(CHECKPOINT))
             checkpoint.restore(state, model, normaliser, adapter)
             loop.load_state(state["loop"])
+        elif run.has(START):
+            checkpoint.carry_over(checkpoint.load(run.file(START)), model, normaliser)
         return _learn(model, loop)
 
 
@@ -236,6 +239,7 @@ class _Loop(BaseCallback):
         began = time.monotonic()
         state = checkpoint.capture(model, self.normaliser, self.adapter) | {"loop": self.state()}
         checkpoint.save(state, self.run.file(CHECKPOINT))
+        self.run.file(START).unlink(missing_ok=True)  # it is in the checkpoint now
         checkpoint.export_policy(model, self.normaliser).save(self.run.file(POLICY))
         self._saved_at = model.num_timesteps
         now = time.monotonic()

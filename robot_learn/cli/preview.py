@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -36,18 +35,11 @@ class PreviewReward:
     """Print JSON."""
 
     def run(self) -> int:
-        import sims
         from robot_learn import loops
         from robot_learn.preview import preview
 
-        if Path(self.source).is_file():
-            if self.task is None:
-                raise UserError(f"--task: wanted the task that {self.source} is for")
-            task = sims.task(self.task)
-            program = loops.read_program(Path(self.source), task)
-        else:
-            task = sims.task(self.source)
-            program = loops.write_program(task).program
+        program = loops.find_program(self.source, self.task)
+        task = program.task
         if self.out is not None and self.out.exists() and not self.out.is_dir():
             raise UserError(f"--out {self.out} is a file: wanted a folder")
         say(f"reward    {', '.join(program.term_names)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -38,18 +37,11 @@ class WeighReward:
     """Print JSON."""
 
     def run(self) -> int:
-        import sims
         from rewards.weights import fit_weights, read_weights, weighed
         from robot_learn import loops, probes
 
-        if Path(self.source).is_file():
-            if self.task is None:
-                raise UserError(f"--task: wanted the task that {self.source} is for")
-            task = sims.task(self.task)
-            program = loops.read_program(Path(self.source), task)
-        else:
-            task = sims.task(self.source)
-            program = loops.write_program(task).program
+        program = loops.find_program(self.source, self.task)
+        task = program.task
         if self.out is not None and not self.out.parent.is_dir():
             raise UserError(f"--out {self.out}: there is no folder {self.out.parent}")
         first = program.with_weights({} if self.weights is None else read_weights(self.weights)).weights
