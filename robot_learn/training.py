@@ -2,6 +2,8 @@
 
 Between two iterations the whole state can be saved. Ctrl-C finishes the iteration, saves and returns; a second one
 stops at once, and the last checkpoint stays valid. Resumed or not, the result is the same to the bit.
+
+The policy that a run keeps is not the last one but the last of those with the highest success rate in training.
 """
 
 from __future__ import annotations
@@ -170,6 +172,7 @@ class _Loop(BaseCallback):
         self._session_began = (0, time.monotonic())
         self._next_tick = self._next_save = 0.0
         self._saved_at = -1
+        self._best = 0.0  # success rate at the end of a row
 
     def begin_session(self, steps: int) -> None:
         self._session_began = (steps, time.monotonic())
@@ -177,11 +180,12 @@ class _Loop(BaseCallback):
             self._saved_at, self._next_save = steps, time.monotonic() + CHECKPOINT_SECONDS
 
     def state(self) -> dict[str, Any]:
-        return {"iteration": self.iteration, "row_began": self._row_began, "elapsed": self.elapsed()}
+        state = {"iteration": self.iteration, "row_began": self._row_began, "elapsed": self.elapsed()}
+        return state | {"best": self._best}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.iteration, self._row_began = state["iteration"], state["row_began"]
-        self._elapsed_before = state["elapsed"]
+        self._elapsed_before, self._best = state["elapsed"], state.get("best", 0.0)
 
     def elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._session_began[1]
@@ -231,16 +235,18 @@ class _Loop(BaseCallback):
             self._write_row(model.num_timesteps)
         if self._saved_at != model.num_timesteps:
             self._save(model)
-        else:  # the process may have died between the checkpoint and the policy
-            checkpoint.export_policy(model, self.normaliser).save(self.run.file(POLICY))
+        if not self.run.has(POLICY):  # it ended before the first row
+            self._export(model)
         self._report()
+
+    def _export(self, model: Any) -> None:
+        checkpoint.export_policy(model, self.normaliser).save(self.run.file(POLICY))
 
     def _save(self, model: Any) -> None:
         began = time.monotonic()
         state = checkpoint.capture(model, self.normaliser, self.adapter) | {"loop": self.state()}
         checkpoint.save(state, self.run.file(CHECKPOINT))
         self.run.file(START).unlink(missing_ok=True)  # it is in the checkpoint now
-        checkpoint.export_policy(model, self.normaliser).save(self.run.file(POLICY))
         self._saved_at = model.num_timesteps
         now = time.monotonic()
         self._next_save = now + max(CHECKPOINT_SECONDS, (now - began) / CHECKPOINT_SHARE)
@@ -251,6 +257,10 @@ class _Loop(BaseCallback):
         began_steps, began_seconds = self._row_began
         self._row_began = (steps, elapsed)
         success_rate, mean_return = self.recent()
+        if (success_rate or 0.0) >= self._best:
+            # Policies fall back: what is kept is the last of those that training saw succeed most often.
+            self._best = success_rate or 0.0
+            self._export(self.model)
         lengths = [episode.length for episode in list(self.adapter.finished)[-WINDOW:]]
         values = self.logger.name_to_value
         losses = {f"loss/{name}": _number(values.get(f"train/{name}")) for name in LOSSES[self.config.algorithm]}

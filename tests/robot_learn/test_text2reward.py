@@ -64,11 +64,11 @@ def test_a_cell_is_trained_measured_and_kept_and_never_run_again(
     monkeypatch.setitem(matrix.SETTINGS, "mujoco", small)
     monkeypatch.setattr("robot_learn.text2reward.run.EPISODES", 2)
     said: list[str] = []
-    wanted = [Cell("mujoco/hopper", source, 0) for source in ("expert", "few-shot")]
+    wanted = [Cell("mujoco/hopper", source, 0) for source in ("expert", "refined")]
     written = run_cells(wanted, tmp_path, launcher=LocalProcesses(1), say=said.append)
 
     assert written == [result_file(tmp_path, wanted[0])]
-    assert any("left out  mujoco-hopper--few-shot--s0" in line for line in said)
+    assert any("left out  mujoco-hopper--refined--s0" in line for line in said)
     result = json.loads(written[0].read_text())
     run = Run.open(tmp_path / "runs" / wanted[0].key)
     evaluation = run.read_json(runs.EVALUATION)

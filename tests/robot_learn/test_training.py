@@ -137,6 +137,23 @@ def test_training_stops_at_the_wanted_success(tmp_path: Path) -> None:
     assert run.has(POLICY)
 
 
+def test_a_policy_that_falls_back_leaves_the_last_of_the_best_ones_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def policy_after(rows: int, rates: list[float]) -> bytes:
+        monkeypatch.setattr("robot_learn.training._Loop.recent", lambda loop: (rates[max(loop.iteration - 1, 0)], 0.0))
+        config = preset("ppo", **PPO_TOY)
+        config = dataclasses.replace(config, total_steps=rows * config.num_envs * config.n_steps)
+        run = new_run(tmp_path)
+        train(PointEnv(config.num_envs), run, config)
+        return run.file(POLICY).read_bytes()
+
+    third = policy_after(3, [0.0, 0.5, 0.9])
+    assert policy_after(3, [0.0, 0.9, 0.9]) == third
+    assert policy_after(5, [0.0, 0.5, 0.9, 0.8, 0.1]) == third
+    assert policy_after(5, [0.0, 0.5, 0.9, 0.8, 0.9]) != third
+
+
 def test_training_works_outside_the_main_thread(tmp_path: Path) -> None:
     config = preset("ppo", **PPO_TOY | {"total_steps": 640})
     results: list[Any] = []
