@@ -26,7 +26,7 @@ class FeedbackConfig:
 
     horizon: int = 120  # that a policy is tried for
     rounds: int = 3  # of sampling for each improvement
-    first_rounds: int = 20  # and for the first one
+    first_rounds: int = 40  # and for the first one
     kept: int = 6  # best policies of a round, which the next one samples around
     noise: float = 0.4  # standard deviation of the boldest samples' gains, observations being normalised
     finest: float = 0.03  # of the most timid ones, as a share of it; in between, scales are log-uniform

@@ -99,7 +99,7 @@ def find_program(source: str, task_name: str | None) -> Program:
     """
     if not Path(source).is_file():
         if task_name not in (None, source):
-            raise UserError(f"program {source!r}: there is no such file")
+            raise UserError(f"{source!r} is no file of a program; of a recorded one the task alone says enough")
         return write_program(sims.task(source)).program
     if task_name is None:
         raise UserError(f"--task: wanted the task that {source} is for")

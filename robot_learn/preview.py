@@ -126,8 +126,8 @@ def preview(
         UserError: a number is out of range, or frames are wanted where nothing can be drawn.
     """
     if not seconds > 0 or episodes < 1 or not 0 <= seed < 2**12 or (steps is not None and steps < 1):
-        came = f"{seconds}, {episodes}, {steps}, {seed}"
-        raise UserError(f"preview: wanted positive seconds, episodes and steps and a seed below 4096, came {came}")
+        came = f"seconds {seconds:g}, episodes {episodes}, steps {steps}, seed {seed}"
+        raise UserError(f"preview: wanted the first three positive and a seed from 0 to {2**12 - 1}, came {came}")
     began = time.monotonic()
     steps = min(steps or task.max_episode_steps, task.max_episode_steps)
     samples = samples or int(np.clip(round(SAMPLES * np.sqrt(seconds)), FEWEST, MOST))

@@ -76,8 +76,10 @@ class Refinement(Rounds):
         """
         parent, said = self.current, (said or "").strip() or None
         if parent.state != "measured":
+            asked = f" with {parent.said!r}" if parent.said else ""
             raise UserError(
-                f"round {parent.number} is only {parent.state}: go on with it or undo it before the next one"
+                f"round {parent.number} was begun{asked} and is only {parent.state}: the command without --say goes on "
+                "with it, --undo takes it back"
             )
         moves = [move for move in self.moves() if move.to == parent.number]
         over = tuple(dict.fromkeys(move.over for move in moves if move.over is not None))

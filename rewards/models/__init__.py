@@ -4,7 +4,7 @@ from rewards.models.connect import BACK_ENDS, connect
 from rewards.models.limits import Budget
 from rewards.models.mailbox import Mailbox, record_mailbox
 from rewards.models.messages import Client, Message, Reply, Request, Usage, prompt_hash, transcript
-from rewards.models.recordings import Recordings, recorded
+from rewards.models.recordings import NotRecordedError, Recordings, recorded
 
 __all__ = [
     "BACK_ENDS",
@@ -12,6 +12,7 @@ __all__ = [
     "Client",
     "Mailbox",
     "Message",
+    "NotRecordedError",
     "Recordings",
     "Reply",
     "Request",

@@ -25,6 +25,12 @@ HOW_TO_ASK = (
 )
 
 _FORMAT = 1
+FIRST_TURN = 2  # messages of a conversation in which nothing was answered yet
+SHOWN = 8  # names of a list, in a message
+
+
+class NotRecordedError(UserError):
+    """Nobody recorded a reply to this prompt, or not this sample of it."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,12 @@ class Recordings:
         """The recorded reply, bit for bit.
 
         Raises:
-            UserError: this prompt, or this sample of it, is not recorded.
+            NotRecordedError: this prompt, or this sample of it, is not recorded.
         """
         recording = load(self.folder, request)
         if recording is not None and request.sample in recording.replies:
             return recording.replies[request.sample]
-        raise UserError(_missing(self.folder, request, recording))
+        raise NotRecordedError(_missing(self.folder, request, recording))
 
 
 @dataclass(frozen=True)
@@ -225,10 +231,14 @@ def _missing(folder: Path, request: Request, recording: Recording | None) -> str
     wanted = f"no recorded reply for {request.label or 'this prompt'!r} (prompt {request.prompt_hash[:16]}"
     wanted += f", sample {request.sample})"
     known = listing(folder)
+    names = sorted(known)
+    if recording is None and len(request.messages) > FIRST_TURN:
+        return f"{wanted}: this conversation was not recorded, only others were; {HOW_TO_ASK}"
     if recording is not None:
         have = f"recorded samples of this prompt: {', '.join(str(sample) for sample in sorted(recording.replies))}"
     elif request.label in known:
         have = f"recorded for {request.label!r} is another prompt ({', '.join(known[request.label])}): it has changed"
     else:
-        have = f"recorded: {', '.join(sorted(known)) or 'nothing'} (in {folder})"
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        have = f"recorded: {', '.join(names[:SHOWN]) or 'nothing'}{more} (in {folder})"
     return f"{wanted}; {have}; {HOW_TO_ASK}"

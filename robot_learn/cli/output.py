@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from robot_learn.errors import UserError
+
 # Options whose default is another's business say so in their own words.
 OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
@@ -32,6 +34,18 @@ def put(text: str) -> None:
 
 def put_json(value: Any) -> None:
     put(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def make_folder(path: Path) -> None:
+    """Before the work whose results shall lie there.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from robot_learn.cli.output import OptionalInt, OptionalPath, OptionalText, put, put_json, say
+from robot_learn.cli.output import OptionalInt, OptionalPath, OptionalText, make_folder, put, put_json, say
 from robot_learn.errors import UserError
 
 
@@ -42,6 +42,8 @@ class PreviewReward:
         task = program.task
         if self.out is not None and self.out.exists() and not self.out.is_dir():
             raise UserError(f"--out {self.out} is a file: wanted a folder")
+        if self.out is not None:
+            make_folder(self.out)
         say(f"reward    {', '.join(program.term_names)}")
         found = preview(
             task,

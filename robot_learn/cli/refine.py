@@ -254,10 +254,10 @@ def _success(each: Round) -> str:
 
 
 def _farewell(refinement: Refinement) -> None:
-    number, folder = refinement.current.number, refinement.run.path
-    result = refinement.place(number).path if number else folder
+    now, folder = refinement.current, refinement.run.path
     say(f"go on     robot-learn reward refine {folder}")
-    say(f"measure   robot-learn evaluate {result}")
+    if now.state == "measured":
+        say(f"measure   robot-learn evaluate {refinement.place(now.number).path if now.number else folder}")
 
 
 def _line(question: str) -> str | None:

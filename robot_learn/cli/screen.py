@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScreenRewards:
-    """Say before any training which reward programs are worth one, and what is wrong with the others."""
+    """Say before any training which reward programs are worth one, and what is wrong with the others.
+
+    rank: share of pairs in which a step in success is paid more than the end of the best-paid failures. auc: share in
+    which a whole success is paid more than a failure. progress: correlation of pay and time on the way to success.
+    planned: successes of a planner that sees the reward alone. score: their mean, less for each doubt.
+    """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")]
     """Programs for one task."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import sims
-from rewards.models import Client
+from rewards.models import Client, NotRecordedError
 from rewards.program import Program
 from robot_learn import loops, runs
 from robot_learn.envs import EVAL_SEED0, VALIDATION_SEED0
@@ -88,7 +88,12 @@ class _Session:
     def rounds(self) -> str:
         """All rounds; why the search is over."""
         for number in range(self.search.config.rounds + 1):
-            self.write(number)
+            try:
+                self.write(number)
+            except NotRecordedError:
+                if not number:
+                    raise
+                return f"nobody recorded a reply for round {number}; a live --model goes on"
             self.judge(number)
             self.train(number)
             best = self.search.best()

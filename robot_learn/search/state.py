@@ -186,9 +186,7 @@ class Search:
         differing = [name for name in wanted if wanted[name] != stored[name] and name not in FREE_ON_RESUME]
         if differing:
             listed = "; ".join(f"{name} was {stored[name]!r}, now {wanted[name]!r}" for name in differing)
-            raise UserError(
-                f"{self.folder} holds another search: {listed}. Name another folder, or go on with --resume"
-            )
+            raise UserError(f"{self.folder} holds another search: {listed}. Name another folder, or leave that out")
         return replace(self, config=SearchConfig(**(stored | dict(wanted))))
 
     def put(self, candidate: Candidate) -> Candidate:

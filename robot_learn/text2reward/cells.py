@@ -81,7 +81,8 @@ def cells(
     for name in tasks:
         if name not in every:
             close = nearest(name, every)
-            raise UserError(f"{name!r} is no task of the benchmark; " + (f"did you mean {close!r}?" if close else ""))
+            hint = f"did you mean {close!r}?" if close else f"suites: {', '.join(SUITES)}"
+            raise UserError(f"{name!r} is no task of the benchmark; {hint}")
     wanted = [name for suite in suites for name in SUITES[suite]] + list(tasks)
     if not wanted:
         wanted = [name for suite in ("metaworld", "maniskill", "locomotion") for name in SUITES[suite]]

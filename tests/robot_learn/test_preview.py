@@ -114,5 +114,5 @@ def test_the_command_previews_a_file_and_writes_what_it_saw(tmp_path: Path, caps
 def test_a_file_without_its_task_and_senseless_numbers_are_refused(tmp_path: Path) -> None:
     (tmp_path / "reward.py").write_text(RIGHT)
     assert main(["reward", "preview", str(tmp_path / "reward.py")]) == 2
-    with pytest.raises(UserError, match="wanted positive seconds"):
+    with pytest.raises(UserError, match="wanted the first three positive"):
         preview(TASK, check(RIGHT, TASK).compile(), seconds=0.0)

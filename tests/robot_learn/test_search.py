@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rewards.models import NotRecordedError, Reply, Request
 from rewards.program import Program
 from robot_learn import runs
 from robot_learn.cli import main
@@ -306,3 +307,17 @@ def test_real_trainings_are_searched_in_too(tmp_path: Path, monkeypatch: pytest.
     assert (found.place(best) / "report.html").exists()
     assert found.result is not None
     assert found.result["num_episodes"] == 2
+
+
+def test_where_a_revision_is_not_recorded_the_search_ends_with_the_best_so_far(tmp_path: Path) -> None:
+    class Silent(Writer):
+        def complete(self, request: Request) -> Reply:
+            if len(request.messages) > 2:
+                raise NotRecordedError("not recorded")
+            return super().complete(request)
+
+    found = search(tmp_path, [FIRST], writer=Silent([FIRST]))
+    assert found.ended is not None
+    assert "nobody recorded a reply for round 1" in found.ended
+    assert found.result is not None
+    assert found.result["candidate"] == "0-1"
