@@ -133,7 +133,7 @@ def preview(
     samples = samples or int(np.clip(round(SAMPLES * np.sqrt(seconds)), FEWEST, MOST))
     seeds = [PREVIEW_SEED0 + seed * 1024 + number for number in range(episodes)]
     stage = _Stage(reward)
-    env = sims.make(task.name, episodes, reward=stage, max_episode_steps=steps, **_fast(task))
+    env = sims.make(task.name, episodes, reward=stage, max_episode_steps=steps, **quick_to_restore(task))
     imagined = sims.make(task.name, episodes * samples, reward=reward, **_quick(task))
     try:
         config = config or settings(task, falls=_falls(imagined, settings(task).horizon), seed=seed)
@@ -308,8 +308,8 @@ def _preview(
     return Preview(rollouts, evaluation, {0: trace}, planner, camera.fps, seconds)
 
 
-def _fast(task: Task) -> dict[str, Any]:
-    # A planner wants nearly the same future at once, and not the same one by replaying an episode.
+def quick_to_restore(task: Task) -> dict[str, Any]:
+    """Options with which a planner gets nearly the same future at once, instead of the same by replaying an episode."""
     return {"exact": False} if task.name.startswith("maniskill/") else {}
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from rewards.screening import Screening, screen
 from robot_learn import rollouts
 from robot_learn.envs import PREVIEW_SEED0
 from robot_learn.errors import UserError
+from robot_learn.preview import quick_to_restore
 from robot_learn.rollouts import Rollouts, Source
 from robot_learn.scene import Array, Scene
 from robot_learn.types import RewardFn, Task
@@ -68,8 +68,8 @@ def planned(task: Task, reward: RewardFn, *, episodes: int = 2, seconds: float =
     time allows, so that they reach the end of the episode; it stops soon after all have succeeded.
     """
     config = replace(_PLAN, seed=seed)
-    env = sims.make(task.name, episodes, reward=reward, **_fast(task))
-    imagined = sims.make(task.name, episodes * SAMPLES, reward=reward, **_fast(task))
+    env = sims.make(task.name, episodes, reward=reward, **quick_to_restore(task))
+    imagined = sims.make(task.name, episodes * SAMPLES, reward=reward, **quick_to_restore(task))
     deadline, done = time.monotonic() + seconds, 0
 
     def pace(spent: float) -> int:
@@ -152,11 +152,6 @@ class _Recorder:
 
     def __call__(self, scene: Scene, action: Array) -> Array:
         return self.evaluate(scene, action)[0]
-
-
-def _fast(task: Task) -> dict[str, Any]:
-    # A planner restores worlds all the time: nearly the same future at once, instead of the same by replaying.
-    return {"exact": False} if task.name.startswith("maniskill/") else {}
 
 
 def _values(scene: Scene) -> Mapping[str, np.ndarray]:

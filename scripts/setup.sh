@@ -80,7 +80,7 @@ forget_half_installed() {
 
 install_packages() {
     forget_half_installed
-    say "installing Python packages: 2.4 GB on disk, 6.2 GB with a CUDA build of PyTorch;" \
+    say "installing Python packages: 3.3 GB on disk, more with a CUDA build of PyTorch;" \
         "one minute, or a few on a slow network; log: $log"
     PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 run_with_progress \
         $venv/bin/python -m pip install --no-input --disable-pip-version-check --progress-bar off -e '.[dev]' ||

@@ -19,6 +19,7 @@ from rewards.language import (
     revision_request,
 )
 from rewards.models import Budget, Client, Message, Reply, Request, connect
+from rewards.models.limits import Budgeted
 from rewards.program import Program, check, language_reference
 from robot_learn import loops, runs
 from robot_learn.errors import UserError
@@ -184,21 +185,12 @@ class Author:
 
 
 @dataclass(frozen=True)
-class _Metered:
+class _Metered(Budgeted):
     """A client whose budget ends the search instead of failing."""
-
-    client: Client
-    budget: Budget
-
-    @property
-    def spec(self) -> str:
-        return self.client.spec
 
     def complete(self, request: Request) -> Reply:
         try:
             self.budget.check(request)
         except UserError:
             raise BudgetSpentError(f"budget of {self.budget.max_tokens:,} tokens spent") from None
-        reply = self.client.complete(request)
-        self.budget.charge(request, reply)
-        return reply
+        return super().complete(request)
