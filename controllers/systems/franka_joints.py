@@ -14,6 +14,7 @@ from controllers.systems.system import Game, Situation, System
 CONTROL_DT = 0.1  # [s]
 HORIZON = 20
 HOME = np.array([0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4])  # [rad] flange pointing down
+REST = np.array([0.0, 0.2, 0.0, -2.1, 0.0, 2.3, np.pi / 4])  # [rad] hand low and half way out
 
 # What is published of the FR3 (the FER's kinematics are the same, its ranges a little different).
 LOWER = np.array([-2.9007, -1.8361, -2.9007, -3.0770, -2.8763, 0.4398, -3.0508])  # [rad]
@@ -77,7 +78,6 @@ def terminal_cost(x: ca.SX, target: ca.SX) -> ca.SX:
     return 60 * ca.sumsqr(points(x)["hand"] - target)
 
 
-REST = np.array([0.0, 0.2, 0.0, -2.1, 0.0, 2.3, np.pi / 4])  # [rad] hand down, half way out
 HEIGHTS = np.linspace(0.1, 0.82, 10)  # [m]
 REACHES = np.linspace(0.3, 0.7, 6)  # [m]
 
@@ -116,14 +116,15 @@ SYSTEM = System(
     control_high=VELOCITY / 2,
 )
 
-_hand = ca.Function("hand", [_q := ca.SX.sym("q", 7)], [points(_q)["hand"]])
+_Q = ca.SX.sym("q", 7)
+_HAND_AT = ca.Function("hand", [_Q], [points(_Q)["hand"]])
 TARGETS = np.array([[0.5, 0.4, 0.25], [0.5, 0.4, 0.35], [0.5, 0.4, 0.45]])  # [m]
 OBSTACLE = 0.36  # [m] what the person knows to stand half way across, and how high it is
 
 
 def hand(states: np.ndarray) -> np.ndarray:
     """Where the hand is (N, 3) [m], seen from the base, at joint angles (N, 7)."""
-    return np.asarray(_hand(np.atleast_2d(states).T)).T
+    return np.array(_HAND_AT(np.atleast_2d(states).T)).T
 
 
 def start(rng: np.random.Generator, episode: int) -> Situation:
