@@ -46,11 +46,11 @@ class SimulatedHuman:
         return self._push(plan, gradients, g)
 
     def answer(self, plan: Plan, gradients: Gradients) -> Correction:
-        """What the person says when asked about a plan."""
+        """What the person says when asked about a plan: to stop, or which way it should rather go."""
         g = plan.g(self.truth)
         if g >= 0:
             return self._say(plan, "stop")
-        return self._push(plan, gradients, g) if g > self.closeness * plan.offset else self._say(plan, "fine")
+        return self._push(plan, gradients, g)
 
     def _push(self, plan: Plan, gradients: Gradients, g: float) -> Correction:
         downhill = -(gradients.cost + self.system.gamma * (gradients.features.T @ self.truth) / -g)

@@ -55,7 +55,7 @@ class Learner:
         self.mpc, self.rule = mpc, rule
         self.rho = 0.01 * float((system.theta_high - system.theta_low).max()) if rho is None else rho
         self.corrections: list[Correction] = []
-        self.imagination: Mpc | None = None  # plans that are only thought of, so that the driver's warm start stays
+        self.imagination = Mpc(system)  # for plans that are only thought of, so that the driver's warm start stays
         box = (system.theta_low, system.theta_high)
         self._known: Hypotheses | Beliefs = (
             Beliefs.start(*box, error_rate=rule.mistakes) if rule.mistakes else Hypotheses.box(*box)
@@ -85,9 +85,10 @@ class Learner:
         made = [] if correction.kind == "stop" and not self.rule.stops else self._cuts(correction)
         self._before.append(self._known)
         self.corrections.append(correction)
-        self._add(made, len(self.corrections))
+        explained = self._add(made, len(self.corrections))
         seconds = time.perf_counter() - began
-        return Lesson(tuple(made), self.hypotheses.log_volume, seconds, self.hypotheses.verdict(self.rho))
+        verdict = self.hypotheses.verdict(self.rho) if explained else Verdict(True, "no theta explains all of them")
+        return Lesson(tuple(made), self.hypotheses.log_volume, seconds, verdict)
 
     def watched(self, plan: Plan) -> bool:
         """Nobody stopped this plan: whether that taught something."""
@@ -102,8 +103,7 @@ class Learner:
         if cut.normal @ ellipsoid.centre + (1 - self.rule.depth) * reach < cut.offset:
             return False
         self._silences += 1
-        self._add([cut], -self._silences)
-        return True
+        return self._add([cut], -self._silences)
 
     def undo(self) -> Correction:
         """Forget the last correction, and what silence has said since.
@@ -120,12 +120,14 @@ class Learner:
     def _cuts(self, correction: Correction) -> list[Cut]:
         return cuts(self.mpc, correction, axes=self.rule.axes)
 
-    def _add(self, made: list[Cut], correction: int) -> None:
+    def _add(self, made: list[Cut], correction: int) -> bool:
+        """Whether some theta explains these cuts and all before."""
         if not made:
-            return
+            return True
         try:
             known = self._known.add(made, correction)
             theta = (known.hypotheses if isinstance(known, Beliefs) else known).centre
         except (EmptyInteriorError, NotConvergedError):
-            return  # nothing explains all of it: the set before is kept, and the verdict tells
+            return False  # the set before is kept, and the verdict tells
         self._known, self._theta = known, theta
+        return True

@@ -53,7 +53,8 @@ def dynamics(x: ca.SX, u: ca.SX) -> ca.SX:
 def _cost(x: ca.SX, target: ca.SX, weights: tuple[float, float, float, float]) -> ca.SX:
     tilt = ca.trace(ca.DM.eye(3) - quaternion.rotation(x[6:10])) / 2
     parts = ca.vertcat(ca.sumsqr(x[:3] - target), ca.sumsqr(x[3:6]), tilt, ca.sumsqr(x[10:13]))
-    return ca.dot(ca.SX(weights), parts)
+    cost: ca.SX = ca.dot(ca.SX(weights), parts)
+    return cost
 
 
 def stage_cost(x: ca.SX, u: ca.SX, target: ca.SX) -> ca.SX:
