@@ -63,6 +63,8 @@ def cuts(mpc: Mpc, correction: Correction, *, axes: bool = False) -> list[Cut]:
         return _cut(-phi, system.offset, "stop")
     found = _cut(phi, -system.offset, "safe")
     if correction.direction is not None:
+        if np.shape(correction.direction) != (system.nu,):
+            raise UserError(f"push: wanted {system.nu} numbers, came {np.shape(correction.direction)}")
         gradients = mpc.gradients_of(correction.state, correction.controls, correction.target)
         direction = _feasible(system, correction.controls[0], correction.direction)
         parts = np.diag(direction)[direction != 0] if axes else direction[None]
