@@ -33,7 +33,7 @@ POLICY, EVALUATION, TRACE = "policy.npz", "evaluation.json", "trace.json"
 VIDEO, REPORT = "video.mp4", "report.html"
 SWEEP, SWEEP_PLOT, RANDOMISATION = "sweep.json", "sweep.png", "randomisation.json"
 
-PACKAGES = ("numpy", "torch", "stable-baselines3", "gymnasium", "mujoco", "metaworld")
+PACKAGES = ("numpy", "scipy", "casadi", "torch", "stable-baselines3", "gymnasium", "mujoco", "metaworld")
 
 
 @contextmanager

@@ -43,6 +43,7 @@ LAYERS = {
         "video",
     ),
     "roof": (
+        "alignment",
         "cli",
         "examples",
         "feedback",

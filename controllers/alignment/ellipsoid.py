@@ -117,7 +117,10 @@ def chebyshev(normals: np.ndarray, offsets: np.ndarray, widths: np.ndarray | Non
     rows = np.column_stack([normals, widths])
     towards = np.append(np.zeros(size), -1.0)
     exact: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-    found = linprog(towards, A_ub=rows, b_ub=offsets, bounds=(-np.inf, np.inf), method="highs", options=exact)
+    for method in ("highs", "highs-ipm"):  # at this tolerance the simplex now and then ends without a status
+        found = linprog(towards, A_ub=rows, b_ub=offsets, bounds=(-np.inf, np.inf), method=method, options=exact)
+        if found.status != 4:
+            break
     if found.status != 0:
         raise NotConvergedError(f"no largest ball in {len(offsets)} rows of {size} numbers: {found.message}")
     best = np.asarray(found.x)

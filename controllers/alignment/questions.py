@@ -1,78 +1,66 @@
-"""Asking where it matters: the situation in which the surviving hypotheses disagree most about the answer.
+"""Asking where it matters: the plan on whose safety the surviving hypotheses disagree most.
 
 A correction during an episode comes where the robot happens to be, and often too late. Before an episode the robot can
-instead imagine it, and show the person the plan of which it can least foretell what they will say: that it must not be,
-or which way it should rather go. Given theta the answer is determined, so what it tells on average is the entropy of
-the answers that the hypotheses would give (Houlsby et al., "Bayesian Active Learning for Classification and Preference
-Learning", arXiv 1112.5745).
+instead imagine it, driven by what it knows so far, and show the person the plan that about half of the hypotheses hold
+to be unsafe. (For preferences this is volume removal; Sadigh et al., "Active Preference-Based Learning of Reward
+Functions", RSS 2017. The answer's whole entropy, the pushes' directions included, was tried as a measure: it finds plans
+of which everything is unknown and nothing matters, and teaches no faster than plans drawn at random.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from controllers.alignment.cuts import Correction
 from controllers.alignment.ellipsoid import EmptyInteriorError, NotConvergedError
 from controllers.alignment.learner import Learner
 from controllers.mpc import Gradients, Mpc, Plan
-from controllers.systems.system import Game, System
-
-Answer = Callable[[Plan, Gradients], Correction]
+from controllers.systems.system import Game
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A plan to show to the person."""
+    """A plan to show to the person, who says that it must not be, or which way it should rather go."""
 
     plan: Plan
     gradients: Gradients
-    bits: float  # of information that the answer gives on average
-    unsafe: float  # share of the hypotheses that would have the person stop the robot
+    unsafe: float  # share of the hypotheses that hold it to be unsafe
+
+    @property
+    def division(self) -> float:
+        """From 0, where all hypotheses agree, to 1, where one half of them holds the plan to be unsafe."""
+        return 2.0 * min(self.unsafe, 1.0 - self.unsafe)
 
 
 def question(
     game: Game, learner: Learner, rng: np.random.Generator, *, steps: int = 60, samples: int = 128
 ) -> Question | None:
-    """The most telling plan on the way to each of the game's targets, driven by what is known; None if none is safe.
+    """The most divisive plan on the way to each of the game's targets; None where there is none.
 
     Args:
         steps: of control that each episode is imagined for.
-        samples: hypotheses that are asked for their answer.
+        samples: hypotheses that are asked for their opinion.
     """
     try:
         thetas = learner.hypotheses.sample(samples, rng)
     except (EmptyInteriorError, NotConvergedError):
         return None
-    best: Question | None = None
+    best, closest = None, np.inf
     for number in range(game.targets):
         for plan in _imagine(game, learner.imagination, learner.theta, number, steps, rng):
-            gradients = learner.mpc.gradients(plan)
-            answers = _answers(game.system, plan, gradients, thetas)
-            found = Question(plan, gradients, _entropy(answers), float((answers[:, 0] > 0).mean()))
-            if best is None or found.bits > best.bits:
-                best = found
-    return best
+            unsafe = float((plan.offset + thetas @ plan.phi >= 0).mean())
+            if abs(unsafe - 0.5) < closest:
+                best, closest = (plan, unsafe), abs(unsafe - 0.5)
+    if best is None:
+        return None
+    return Question(best[0], learner.mpc.gradients(best[0]), best[1])
 
 
-def _answers(system: System, plan: Plan, gradients: Gradients, thetas: np.ndarray) -> np.ndarray:
-    """(n, 1 + nu) what whoever has theta (n, r) in mind would say: whether to stop, and else each push's sign."""
-    g = plan.offset + thetas @ plan.phi
-    downhill = -(gradients.cost * -g[:, None] + system.gamma * thetas @ gradients.features)  # times -g > 0
-    signs = np.where(g[:, None] < 0, np.sign(downhill), 0.0)
-    return np.column_stack([g >= 0, signs])
-
-
-def _entropy(answers: np.ndarray) -> float:
-    """In bits, of the rows of an array."""
-    _, counts = np.unique(answers, axis=0, return_counts=True)
-    shares = counts / counts.sum()
-    return float(-(shares * np.log2(shares)).sum())
-
-
-def _imagine(game: Game, mpc: Mpc, theta: np.ndarray, number: int, steps: int, rng: np.random.Generator) -> Iterator[Plan]:
+def _imagine(
+    game: Game, mpc: Mpc, theta: np.ndarray, number: int, steps: int, rng: np.random.Generator
+) -> Iterator[Plan]:
     situation = game.start(rng, number)
     state = situation.state
     mpc.forget()

@@ -30,6 +30,8 @@ COMMANDS = {
     "sweep": "robot_learn.cli.sweep:SweepRun",
     "gallery": "robot_learn.cli.gallery:Gallery",
     "results": "robot_learn.cli.results:Results",
+    "correct": "robot_learn.cli.correct:Correct",
+    "bench alignment": "robot_learn.cli.bench:BenchAlignment",
     "bench text2reward": "robot_learn.cli.bench:BenchText2Reward",
     "bench": "robot_learn.cli.bench:Bench",
 }

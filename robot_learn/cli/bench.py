@@ -14,15 +14,19 @@ from robot_learn.registry import load
 BENCHMARKS = {
     "sim": "sims.bench:run",
     "program": "rewards.program.bench:run",
+    "ellipsoid": "controllers.alignment.bench:run",
+    "mistakes": "controllers.alignment.mistakes:run",
+    "filter": "controllers.filter_bench:run",
 }
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure speed against the named peer, in one run: sim, program."""
+    """Measure speed against the named peer, in one run: sim, program, ellipsoid, mistakes, filter."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """sim: batched simulation against Gymnasium's; program: reward programs."""
+    """sim: batched simulation against Gymnasium's; program: reward programs; ellipsoid: centres; mistakes: what wrong
+    pushes cost; filter: safety."""
     json: bool = False
     """Print JSON."""
 
@@ -71,4 +75,47 @@ class BenchText2Reward:
         written = run_cells(wanted, self.out, launcher=LocalProcesses(self.workers), say=say)
         if self.json:
             put_json([str(path) for path in written])
+        return 0
+
+
+@dataclass(frozen=True)
+class BenchAlignment:
+    """Have a simulated person teach systems what is unsafe: corrections, success, violations and times of each rule."""
+
+    systems: tuple[str, ...] = ()
+    """Systems of `robot-learn correct`; by default pendulum, uav-gate, franka-reach and franka-pour."""
+    rules: tuple[str, ...] = ()
+    """untaught, paper, stops, full (the default), ask, forgiving."""
+    seeds: int = 50
+    """Games of each."""
+    mistaken: tuple[float, ...] = (0.0,)
+    """Shares of pushes that go the wrong way, each a row of its own."""
+    workers: int = 1
+    """Games at once."""
+    out: Path = Path("benchmarks/results/alignment")
+    """Where results are; what is there is kept and added to."""
+    docs: Path = Path("docs")
+    """Where alignment.md and its pictures are written."""
+    dry_run: bool = False
+    """Play nothing: only write the page anew from the results that are there."""
+    json: bool = False
+    """Print the rows as JSON."""
+
+    def run(self) -> int:
+        from robot_learn.alignment.bench import cells, run_cells
+        from robot_learn.alignment.pictures import write_page
+        from robot_learn.alignment.table import rows, short
+        from robot_learn.cli.output import make_folder
+
+        wanted = cells(self.systems, self.rules, self.seeds, self.mistaken)
+        make_folder(self.out)
+        if not self.dry_run:
+            run_cells(wanted, self.out, self.workers, say)
+        found = rows(self.out)
+        make_folder(self.docs)
+        say(f"written   {write_page(found, self.docs)}")
+        if self.json:
+            put_json([row.figures() for row in found])
+        else:
+            put(table([short(row) for row in found]))
         return 0
