@@ -24,6 +24,7 @@ from robot_learn.errors import UserError
 
 Solver = Literal["fatrop", "ipopt"]
 Status = Literal["solved", "inaccurate", "failed"]
+_FLAT = 1e-6  # slope of B, relative to that of J alone, from which on it counts as none
 _SLACK = 1e-3  # by which a warm start is put inside of the barrier, relative to the offset
 
 
@@ -98,7 +99,8 @@ class Mpc:
             controls, status = self._solve(name, state, theta, target, guess)
             value = self._barrier(state, controls, theta, target) if np.isfinite(controls).all() else np.inf
             if status == "failed" and np.isfinite(value):
-                status = "inaccurate"  # safe by its own constraint, only not the best
+                # Safe by its own constraint; the solver may have stopped for rounding's sake, at the optimum.
+                status = "solved" if self._stationary(state, controls, theta, target) else "inaccurate"
             # Of two that are as good up to rounding, the one whose solver is content.
             if best is None or (status != "failed" and value <= best[0] + 1e-9 * abs(best[0])) or best[1] == "failed":
                 best = (value, status, name, controls)
@@ -133,6 +135,14 @@ class Mpc:
         cost, phi = self.evaluate(state, controls, target)
         g = self.system.offset + phi @ theta
         return cost - self.system.gamma * np.log(-g) if g < 0 else np.inf
+
+    def _stationary(self, state: np.ndarray, controls: np.ndarray, theta: np.ndarray, target: np.ndarray) -> bool:
+        """Whether no control can be changed, within its bounds, to make B less."""
+        slope, scale = (np.array(part).T for part in self._rollout["slope"](state, controls.T, theta, target))
+        held = (controls <= self.system.control_low) & (slope > 0) | (controls >= self.system.control_high) & (
+            slope < 0
+        )
+        return bool(np.abs(np.where(held, 0.0, slope)).max() <= _FLAT * max(1.0, np.abs(scale).max()))
 
     def _guess(self, shift: bool) -> np.ndarray:
         system = self.system
@@ -221,12 +231,13 @@ def _adds(system: System, k: int, x: ca.SX, u: ca.SX, theta: ca.SX) -> ca.SX:
 def _solver(name: str, problem: _Problem, tolerance: float) -> ca.Function:
     # An iterate that is not finite is stepped back from: no news for whoever asked for a plan.
     options: dict[str, Any] = {"print_time": False, "error_on_fail": False, "show_eval_warnings": False}
+    options |= {"calc_lam_p": False}  # sensitivities that nobody asks for
     if name == "fatrop":
         rows = problem.expressions["g"].numel()
         options |= {"structure_detection": "auto", "equality": [True] * rows}
         options["fatrop"] = {"print_level": 0, "tol": tolerance, "max_iter": 200, "mu_init": 1e-2}
     else:
-        options["ipopt"] = {"print_level": 0, "sb": "yes", "tol": tolerance, "max_iter": 300}
+        options["ipopt"] = {"print_level": 0, "sb": "yes", "tol": tolerance, "max_iter": 100}
     return ca.nlpsol(name, name, problem.expressions, options)
 
 
@@ -243,13 +254,17 @@ def _rollout(system: System) -> dict[str, ca.Function]:
     phi = sum((w * system.features(x) for w, x in weighed), ca.SX.zeros(system.r))
     along = ca.horzcat(*states)
     inputs = [x0, controls, target]
-    first = controls[:, 0]
+    first, unrolled = controls[:, 0], ca.SX.sym("theta", system.r)
+    barrier = cost - system.gamma * ca.log(-(system.offset + ca.dot(phi, unrolled)))
     theta, sums = ca.SX.sym("theta", system.r), [ca.SX(0)]
     for k in range(system.horizon):
         sums.append(sums[-1] + _adds(system, k, states[k], controls[:, k], theta))
     return {
         "start": ca.Function("start", [x0, controls, theta], [along, ca.horzcat(*sums)]),
         "values": ca.Function("values", inputs, [along, cost, phi]),
+        "slope": ca.Function(
+            "slope", [x0, controls, unrolled, target], [ca.gradient(barrier, controls), ca.gradient(cost, controls)]
+        ),
         "gradients": ca.Function("gradients", inputs, [ca.gradient(cost, first), ca.jacobian(phi, first)]),
     }
 

@@ -196,7 +196,10 @@ class Hypotheses:
                 return True
         except (EmptyInteriorError, NotConvergedError):
             pass  # the largest ball is found all the same
-        return self.radius >= rho
+        try:
+            return self.radius >= rho
+        except NotConvergedError:
+            return False  # no linear programme finds room: there is none to speak of
 
     def contains(self, theta: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
         """Whether each theta (..., r) is in the set, up to a tolerance in shares of the box's longest side."""
@@ -223,7 +226,7 @@ class Hypotheses:
                 True, f"{self.central} corrections are more than the {most} that any theta could have needed"
             )
         if not self.holds_ball(rho):
-            return Verdict(True, f"the largest ball left has radius {self.radius:.3g}, below {rho:g}")
+            return Verdict(True, f"no ball of radius {rho:g} is left")
         return Verdict(False, f"{self.bound(rho)} more corrections at most")
 
     def sample(self, count: int, rng: np.random.Generator, steps: int | None = None) -> np.ndarray:

@@ -35,6 +35,7 @@ UNTAUGHT_SEEDS = 5
 DEFAULT_SYSTEMS = ("pendulum", "uav-gate", "franka-reach", "franka-pour")
 DEFAULT_RULES = (UNTAUGHT, "paper", "stops", "full")
 MOST_CORRECTIONS, MOST_EPISODES = 60, 100  # more are a failure
+SEED0 = EVAL_SEED0 + 10_000  # those below were looked at while it was decided when a person is satisfied
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Cell:
 
     system: str
     rule: str
-    seed: int  # 0, 1, ...: EVAL_SEED0 is added to it
+    seed: int  # 0, 1, ...: SEED0 is added to it
     mistaken: float = 0.0
 
     @property
@@ -161,7 +162,7 @@ def _mpc(system: str) -> Mpc:
 
 def run_cell(cell: Cell) -> dict[str, Any]:
     """One game and what was learned in it, as figures."""
-    began, seed = time.perf_counter(), EVAL_SEED0 + cell.seed
+    began, seed = time.perf_counter(), SEED0 + cell.seed
     played, mpc = game(cell.system), _mpc(cell.system)
     if cell.rule == UNTAUGHT:
         theta, taught = (played.system.theta_low + played.system.theta_high) / 2, {}

@@ -17,7 +17,7 @@ RULES = {
     "paper": Rule.paper(),
     "stops": Rule(silence=False),
     "full": Rule(),
-    "ask": Rule(),
+    "ask": Rule(silence=False),
     "forgiving": Rule(mistakes=0.1),
 }
 ASKING = ("ask",)  # rules under which the robot asks a question before an episode
@@ -25,7 +25,7 @@ ASKING = ("ask",)  # rules under which the robot asks a question before an episo
 # near that it would be pushed for ever, a twelfth of phi_0, as the paper's is on the pendulum.
 EPSILON = 0.25
 SMALLER_EPSILON = {"franka-reach": 0.8 / 12, "franka-joints": 0.8 / 12}
-GOOD_IN_A_ROW = 3  # episodes, at least one a target, after which a person has seen enough
+GOOD_IN_A_ROW = 6  # episodes, at least one a target, after which a person has seen enough
 REACTION = 0.5  # [s] of a person at a keyboard
 
 
@@ -81,7 +81,9 @@ class Person:
             self._human.rng = generator(PERSON, self.seed, session.episode)
             self._human.begin()
             if self.asked:
-                session.ask(self._human.answer, generator(QUESTIONS, self.seed, session.episode))
+                rng = generator(QUESTIONS, self.seed, session.episode)
+                while session.outcome is None and session.ask(self._human.answer, rng) is not None:
+                    pass
         correction = None if session.outcome else self._human.watch(session.plan, session.gradients)
         if correction is not None:
             session.take(correction)
