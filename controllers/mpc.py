@@ -186,7 +186,7 @@ class _Problem:
 
 
 def _problem(system: System) -> _Problem:
-    """The program over (x_0, s_0, u_0, x_1, ...): s_k is sum_{j<k} weights[j] features(x_j)' theta, and s_N all of it."""
+    """The program over (x_0, s_0, u_0, x_1, ...): s_k is sum_{j<k} weights[j] features(x_j)' theta, and s_N all."""
     x0, theta = ca.SX.sym("x0", system.nx), ca.SX.sym("theta", system.r)
     target = ca.SX.sym("target", len(system.target))
     variables, constraints, low, high = [], [], [], []

@@ -3,8 +3,8 @@
 A correction during an episode comes where the robot happens to be, and often too late. Before an episode the robot can
 instead imagine it, driven by what it knows so far, and show the person the plan that about half of the hypotheses hold
 to be unsafe. (For preferences this is volume removal; Sadigh et al., "Active Preference-Based Learning of Reward
-Functions", RSS 2017. The answer's whole entropy, the pushes' directions included, was tried as a measure: it finds plans
-of which everything is unknown and nothing matters, and teaches no faster than plans drawn at random.)
+Functions", RSS 2017. The entropy of the whole answer, the directions of pushes included, was tried as a measure: it
+finds plans of which everything is unknown and nothing matters, and teaches no faster than plans drawn at random.)
 """
 
 from __future__ import annotations

@@ -103,7 +103,8 @@ _BUMP_X, _CENTRES, _SHARPNESS = 9.8, np.linspace(0.0, 10.0, 10), 0.45  # [m], [m
 def gate_features(x: ca.SX) -> ca.SX:
     """Ten bumps in (x, y) and ten in (x, z), all of them in the plane of the wall."""
     across = [(x[0] - _BUMP_X) ** 2 + (x[i] - c) ** 2 for i in (1, 2) for c in _CENTRES]
-    return ca.exp(-(_SHARPNESS**2) * ca.vertcat(*across))
+    bumps: ca.SX = ca.exp(-(_SHARPNESS**2) * ca.vertcat(*across))
+    return bumps
 
 
 def _gate_truth() -> np.ndarray:

@@ -11,16 +11,16 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from controllers.alignment.cuts import Correction
 from controllers.alignment.learner import Learner
-from controllers.alignment.play import Episode
 from controllers.alignment.questions import question
 from controllers.mpc import Gradients, Mpc, Plan
-from controllers.systems.system import Game
+from controllers.systems.system import Game, Situation
 from robot_learn.alignment.events import OUTCOMES, Ends, Entry, Finished, Kind, Log, Outcome, Phase, View
 from robot_learn.errors import UserError, unknown
 
@@ -32,6 +32,21 @@ THIN = 1e-7  # of the box's longest side: what is left is thinner than anything 
 def generator(stream: int, seed: int, number: int) -> np.random.Generator:
     """The random numbers of one episode, whatever happened in the episodes before."""
     return np.random.default_rng([stream, seed, number])
+
+
+@dataclass(eq=False)
+class Episode:
+    """What becomes of an episode while it goes on."""
+
+    situation: Situation
+    states: list[np.ndarray]
+    pushes: int = 0
+    stopped: bool = False
+    reached: bool = False
+    unsafe: int = 0  # steps at which the plan was unsafe by the game's truth
+
+    def passed(self, game: Game) -> bool:
+        return self.reached and not self.stopped and game.passed(np.array(self.states))
 
 
 class Session:

@@ -119,7 +119,7 @@ def test_misspecification_is_told_by_the_largest_ball_with_the_reason() -> None:
     assert not squeezed.verdict(0.04).misspecified
     verdict = squeezed.verdict(0.06)
     assert verdict.misspecified
-    assert "radius 0.05, below 0.06" in verdict.reason
+    assert "no ball of radius 0.06" in verdict.reason
 
 
 def test_misspecification_is_told_by_the_count() -> None:
