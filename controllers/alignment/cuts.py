@@ -39,7 +39,6 @@ class Correction:
     controls: np.ndarray  # (N, nu) of the plan
     target: np.ndarray  # (nt,)
     direction: np.ndarray | None = None  # (nu,) of a push, for the plan's first control
-    confirmed: int = 0  # how often the person said the same again
 
     def __post_init__(self) -> None:
         if (self.kind == "push") != (self.direction is not None):

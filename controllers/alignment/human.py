@@ -52,6 +52,13 @@ class SimulatedHuman:
             return self._say(plan, "stop")
         return self._push(plan, gradients, g)
 
+    def meant(self, correction: Correction, plan: Plan, gradients: Gradients) -> bool:
+        """What the person says when asked whether a correction was meant; they err as often as with a push."""
+        if correction.direction is None:
+            return (plan.g(self.truth) >= 0) == (correction.kind == "stop")
+        again = self._push(plan, gradients, plan.g(self.truth)).direction
+        return again is not None and np.array_equal(again, correction.direction)
+
     def _push(self, plan: Plan, gradients: Gradients, g: float) -> Correction:
         downhill = -(gradients.cost + self.system.gamma * (gradients.features.T @ self.truth) / -g)
         direction = np.sign(downhill)

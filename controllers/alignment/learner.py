@@ -14,6 +14,8 @@ from controllers.alignment.hypotheses import Hypotheses, Verdict
 from controllers.mpc import Mpc, Plan
 from robot_learn.errors import UserError
 
+ASK_ABOVE, ASK_AT_MOST = 0.3, 2  # the doubt from which a correction is asked about again, and how often
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -62,6 +64,7 @@ class Learner:
         )
         self._before: list[Hypotheses | Beliefs] = []
         self._silences = 0
+        self._asked: list[int] = []  # numbers of corrections that the person was asked about again
         self._theta = self.hypotheses.centre
 
     @property
@@ -104,6 +107,27 @@ class Learner:
             return False
         self._silences += 1
         return self._add([cut], -self._silences)
+
+    @property
+    def doubted(self) -> int | None:
+        """Number, from 1, of the correction that is most likely a mistake, where it is worth asking about it again."""
+        suspects = self._known.suspects(ASK_ABOVE) if isinstance(self._known, Beliefs) else []
+        worth = (number for number in suspects if number > 0 and self._asked.count(number) < ASK_AT_MOST)
+        return next(worth, None)
+
+    def confirm(self, number: int, meant: bool) -> None:
+        """The person was asked about a correction again, and meant it, or takes it back.
+
+        Raises:
+            UserError: no mistakes are expected, or there is no such correction.
+        """
+        if not isinstance(self._known, Beliefs) or not 1 <= number <= len(self.corrections):
+            raise UserError(f"no correction {number} is in doubt; there are {len(self.corrections)}")
+        self._before.append(self._known)
+        self.corrections.append(self.corrections[number - 1])
+        self._asked.append(number)
+        self._known = self._known.confirm(number) if meant else self._known.without([number])
+        self._theta = self.hypotheses.centre
 
     def undo(self) -> Correction:
         """Forget the last correction, and what silence has said since.

@@ -9,7 +9,7 @@ import numpy as np
 
 from controllers.mpc import Plan
 
-Kind = Literal["push", "stop", "fine", "silence", "undo"]
+Kind = Literal["push", "stop", "fine", "silence", "undo", "meant", "denied"]
 Phase = Literal["running", "paused", "over"]
 Outcome = Literal["satisfied", "certain", "corrections", "episodes", "misspecified"]
 OUTCOMES: dict[Outcome, str] = {
@@ -36,7 +36,7 @@ class Entry:
     theta_after: np.ndarray  # (r,)
     log_volume: float  # afterwards, of the inscribed ellipsoid, in unit balls
     seconds: float  # that it took to learn
-    confirmed: int = 0  # how often the person said the same again
+    about: int = 0  # number, from 1, of the correction that was meant or is denied
     asked: bool = False  # an answer to the robot's question, and about a plan that it only imagined
 
 
@@ -91,6 +91,7 @@ class View:
     log_volume: float
     spread: np.ndarray  # (r,) of what is still possible, along each parameter
     still_to_come: int  # corrections at most, by the certificate
+    doubted: int | None  # number of the correction that the robot asks about: was it meant?
     doubt: str  # why the corrections may be wrong; empty where there is no doubt
     counts: dict[str, int]  # of each kind
     good: int  # episodes in a row, up to now, in which nothing had to be said

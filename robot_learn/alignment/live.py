@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
+
 from robot_learn.alignment.drawing import beside, draw, pictures
 from robot_learn.alignment.events import OUTCOMES, Entry, Finished, View
 from robot_learn.alignment.session import Session
@@ -56,10 +58,20 @@ def screen(session: Session, keys: Sequence[str] = ()) -> list[str]:
         f"possible  log-volume {view.log_volume:.1f}, spread {view.spread.min():.3g} to {view.spread.max():.3g}, "
         f"at most {view.still_to_come} corrections more",
         *([f"doubt     {view.doubt}"] if view.doubt else []),
+        *([f"doubt     {asked_again(session, view.doubted)}"] if view.doubted else []),
         f"plan      {plan.status} in {1000 * plan.seconds:.1f} ms, g {plan.g(view.theta):.3g} as far as is known; "
         f"{view.good} good episodes in a row",
         *_wrapped("state     ", state),
     ]
+
+
+def asked_again(session: Session, number: int) -> str:
+    """The question whether a correction was meant."""
+    correction = session.learner.corrections[number - 1]
+    way = correction.direction
+    named = [name for name, known in session.game.directions.items() if way is not None and np.array_equal(known, way)]
+    what = f"push {named[0]}" if named else correction.kind
+    return f"correction {number}, {what}, contradicts others: was it meant? y yes, n no"
 
 
 def said(view: View) -> str:

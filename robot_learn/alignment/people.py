@@ -10,7 +10,7 @@ import numpy as np
 from controllers.alignment.human import SimulatedHuman
 from controllers.alignment.learner import Rule
 from controllers.systems.system import Game
-from robot_learn.alignment.session import PERSON, QUESTIONS, Session, generator
+from robot_learn.alignment.session import PERSON, QUESTIONS, Session, generator, plan_of
 from robot_learn.errors import unknown
 
 RULES = {
@@ -87,11 +87,19 @@ class Person:
         correction = None if session.outcome else self._human.watch(session.plan, session.gradients)
         if correction is not None:
             session.take(correction)
+            self._answer_doubts(session)
         if self.has_seen_enough(session):
             session.satisfied()
         session.step()
         if self.has_seen_enough(session):
             session.satisfied()
+
+    def _answer_doubts(self, session: Session) -> None:
+        mpc = session.learner.mpc
+        while session.outcome is None and (number := session.learner.doubted) is not None:
+            said = session.learner.corrections[number - 1]
+            gradients = mpc.gradients_of(said.state, said.controls, said.target)
+            session.confirm(self._human.meant(said, plan_of(mpc, said), gradients))
 
     def has_seen_enough(self, session: Session) -> bool:
         """Every target was reached well and without a word in a row, or theta is as near as the paper wants it."""

@@ -144,6 +144,8 @@ def relearn(learner: Learner, entries: list[Entry]) -> float:
     for entry in entries:
         if entry.kind == "undo":
             learner.undo()
+        elif entry.kind in ("meant", "denied"):
+            learner.confirm(entry.about, entry.kind == "meant")
         elif entry.kind == "silence":
             learner.watched(plan_of(learner.mpc, correction_of(entry)))
         else:

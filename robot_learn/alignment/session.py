@@ -134,6 +134,21 @@ class Session:
             self._plan = None  # nobody has seen the episode's first plan yet
         return self._write(said.kind, said, before, lesson.seconds, asked=True)
 
+    def confirm(self, meant: bool) -> Entry:
+        """Whether the correction that the robot doubts was meant.
+
+        Raises:
+            UserError: it doubts none.
+        """
+        number = self.learner.doubted
+        if number is None:
+            raise UserError("the robot doubts none of the corrections")
+        before, began = self.learner.theta, time.perf_counter()
+        self.learner.confirm(number, meant)
+        self._doubt = ""
+        about, seconds = self.learner.corrections[number - 1], time.perf_counter() - began
+        return self._write("meant" if meant else "denied", about, before, seconds, number=number)
+
     def undo(self) -> Entry:
         """Forget the last correction, and what silence has said since; a session that it ended goes on.
 
@@ -215,6 +230,7 @@ class Session:
             log_volume=hypotheses.log_volume,
             spread=hypotheses.spread,
             still_to_come=hypotheses.bound(learner.rho),
+            doubted=self.learner.doubted,
             doubt=self._doubt,
             counts=self.counts,
             good=self.good,
@@ -223,14 +239,15 @@ class Session:
 
     @property
     def counts(self) -> dict[str, int]:
-        kinds: tuple[Kind, ...] = ("push", "stop", "fine", "silence", "undo")
+        kinds: tuple[Kind, ...] = ("push", "stop", "fine", "silence", "undo", "meant", "denied")
         return {kind: sum(entry.kind == kind for entry in self.entries) for kind in kinds}
 
     @property
     def taught(self) -> int:
         """Pushes, stops where the learner learns from them, and other answers to questions."""
         counts, asked = self.counts, sum(entry.asked and entry.kind == "fine" for entry in self.entries)
-        return counts["push"] + (counts["stop"] if self.learner.rule.stops else 0) + asked
+        answers = asked + counts["meant"] + counts["denied"]
+        return counts["push"] + (counts["stop"] if self.learner.rule.stops else 0) + answers
 
     @property
     def good(self) -> int:
@@ -287,7 +304,7 @@ class Session:
                 self._write("silence", about, before, time.perf_counter() - began)
 
     def _write(
-        self, kind: Kind, about: Correction, before: np.ndarray, seconds: float, *, asked: bool = False
+        self, kind: Kind, about: Correction, before: np.ndarray, seconds: float, *, asked: bool = False, number: int = 0
     ) -> Entry:
         entry = Entry(
             kind=kind,
@@ -301,7 +318,7 @@ class Session:
             theta_after=self.learner.theta,
             log_volume=self.learner.hypotheses.log_volume,
             seconds=seconds,
-            confirmed=about.confirmed,
+            about=number,
             asked=asked,
         )
         self.entries.append(entry)
@@ -344,7 +361,7 @@ class Session:
 def correction_of(entry: Entry) -> Correction:
     """What was said; silence is consent."""
     kind: Literal["push", "stop", "fine"] = entry.kind if entry.kind in ("push", "stop") else "fine"
-    return Correction(kind, entry.state, entry.controls, entry.target, entry.direction, entry.confirmed)
+    return Correction(kind, entry.state, entry.controls, entry.target, entry.direction)
 
 
 def plan_of(mpc: Mpc, correction: Correction) -> Plan:

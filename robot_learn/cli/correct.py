@@ -226,6 +226,8 @@ def _press(session: Session, key: str, table: dict[str, str]) -> None:
         session.fine()
     elif key == "u" and session.learner.corrections:
         session.undo()
+    elif key in ("y", "n") and session.learner.doubted is not None:
+        session.confirm(key == "y")
     elif key == "space":
         session.pause(not session.paused)
     elif key == "escape":

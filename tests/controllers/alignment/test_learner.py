@@ -41,6 +41,21 @@ def say(kind: str, plan: Plan) -> Correction:
     return Correction(kind, plan.states[0], plan.controls, plan.target)  # type: ignore[arg-type]
 
 
+def test_a_push_that_was_not_meant_leaves_nothing_behind_and_can_be_denied_only_where_mistakes_are_expected() -> None:
+    learner, plans = lessons("pendulum", 4, Rule(silence=False, mistakes=0.1))
+    before = learner.hypotheses
+    learner.correct(say("stop", plans[-1]))  # all that was said about that plan holds it to be safe
+    number = len(learner.corrections)
+    learner.confirm(number, meant=False)
+    assert number not in learner.hypotheses.corrections and learner.hypotheses.contains(before.centre)
+    learner.undo()
+    assert len(learner.corrections) == number
+    with pytest.raises(UserError, match="no correction 9"):
+        learner.confirm(9, meant=True)
+    with pytest.raises(UserError, match="in doubt"):
+        Learner(controller("pendulum")).confirm(1, meant=True)
+
+
 def optimal(name: str, learner: Learner) -> Plan:
     """The learner's own plan from where the constraint is felt."""
     at = midway(name)
