@@ -47,7 +47,8 @@ def test_a_push_that_was_not_meant_leaves_nothing_behind_and_can_be_denied_only_
     learner.correct(say("stop", plans[-1]))  # all that was said about that plan holds it to be safe
     number = len(learner.corrections)
     learner.confirm(number, meant=False)
-    assert number not in learner.hypotheses.corrections and learner.hypotheses.contains(before.centre)
+    assert number not in learner.hypotheses.corrections
+    assert learner.hypotheses.contains(before.centre)
     learner.undo()
     assert len(learner.corrections) == number
     with pytest.raises(UserError, match="no correction 9"):
