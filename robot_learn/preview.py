@@ -61,7 +61,7 @@ class Preview:
         for name, values in trace.terms.items():
             ends = f"{values[0]:9.3f} at first {values[-1]:9.3f} at last"
             lines.append(f"  {name:<20} {ends} {np.max(values):9.3f} at most")
-        plans = f"{planner['plans']} plans, each of {planner['samples']} samples of {planner['horizon']} steps"
+        plans = f"{planner['plans']} plans of {planner['horizon']} steps, {planner['samples']} samples at a time"
         lines.append(f"planned   {plans}, in {self.seconds:.1f} s")
         return "\n".join(lines)
 
@@ -86,12 +86,12 @@ class Preview:
 
 
 def settings(task: Task, *, falls: bool = False, seed: int = 0) -> MppiConfig | FeedbackConfig:
-    """How to plan for a task: a twelfth of an episode ahead, an eighth where the robot may fall.
+    """How to plan for a task: a twelfth of an episode ahead, a seventh where the robot may fall.
 
     Noise in a sequence of actions lasts for several control steps, or an arm would hardly move.
     """
     if falls:
-        return FeedbackConfig(horizon=int(np.clip(round(task.max_episode_steps / 8), 12, 120)), seed=seed)
+        return FeedbackConfig(horizon=int(np.clip(round(task.max_episode_steps / 7), 12, 150)), seed=seed)
     horizon = int(np.clip(round(task.max_episode_steps / 12), 12, 80))
     return MppiConfig(
         horizon=horizon, knot_every=max(3, horizon // 8), noise=0.8, temperature=0.3, replan_every=2, seed=seed

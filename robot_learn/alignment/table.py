@@ -27,15 +27,18 @@ _INTRO = """\
 
 A simulated person (Xie et al., arXiv 2407.04216, section VI-A) teaches each system what is unsafe. Where a plan comes
 near to unsafe, they push, at three of ten steps; where it is unsafe, they stop the robot, which ends the episode. A
-game ends when the person is satisfied: three episodes in a row, one a target, were passed without a word; on the
+game ends when the person is satisfied: six episodes in a row, two a target, were passed without a word; on the
 pendulum and the reacher, as in the paper, when theta is as near to the truth as the paper asks for. It is lost after
 {corrections} corrections (pushes, and stops where stops teach) or {episodes} episodes. `robot-learn bench alignment`
-plays the games and writes this page. Its seeds are its own: nothing was chosen by them.
+plays the games and writes this page. Its seeds are its own: nothing was chosen by them. A robot that makes no headway
+is pushed, too: the paper's simulated person has no word for one that is too timid.
 
 Rules: **untaught**, nobody has corrected, theta is the middle of the box; **paper**, a push is one cut and stops
 teach nothing, as in the paper; **stops**, each axis of a push is a cut of its own, and a stop says that the plan was
 unsafe; **full**, and whoever would have stopped an unsafe plan says by silence that this one was safe; **ask**, as
-full, and the robot asks a question before an episode; **forgiving**, as full, but some of what is said may be wrong.
+stops, and before an episode the robot asks about plans that it imagines, until none is disputed (answers count as
+corrections); **forgiving**, as full, but a tenth of what is said is expected to be wrong, and what is doubted is asked
+about again (which counts, too).
 
 Columns: corrections, pushes and stops are mean ± standard deviation over the games that ended with a satisfied
 person. *Success*: the person was satisfied, and then all of {held_out} held-out episodes a target, from fresh starts,

@@ -80,7 +80,7 @@ def test_a_plan_that_cost_more_than_its_share_is_followed_for_longer() -> None:
 def test_the_horizon_is_a_twelfth_of_an_episode_within_bounds() -> None:
     assert settings(TASK).horizon == 17
     assert settings(sims.task("mujoco/hopper")).horizon == 80
-    assert settings(sims.task("mujoco/hopper"), falls=True).horizon == 120
+    assert settings(sims.task("mujoco/hopper"), falls=True).horizon == 143
 
 
 def test_where_chance_makes_the_robot_fall_feedback_is_planned() -> None:
