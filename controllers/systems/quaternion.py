@@ -7,12 +7,16 @@ import numpy as np
 
 
 def rotation(q: ca.SX) -> ca.SX:
-    """R_world_body (3, 3) of a unit quaternion."""
+    """R_world_body (3, 3) of a quaternion of any length but zero.
+
+    Euler steps lengthen quaternions. If the length counted, a planner could make use of it, and would run away with it.
+    """
     w, x, y, z = q[0], q[1], q[2], q[3]
+    twice = 2 / ca.sumsqr(q)
     return ca.vertcat(
-        ca.horzcat(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        ca.horzcat(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        ca.horzcat(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+        ca.horzcat(1 - twice * (y * y + z * z), twice * (x * y - w * z), twice * (x * z + w * y)),
+        ca.horzcat(twice * (x * y + w * z), 1 - twice * (x * x + z * z), twice * (y * z - w * x)),
+        ca.horzcat(twice * (x * z - w * y), twice * (y * z + w * x), 1 - twice * (x * x + y * y)),
     )
 
 

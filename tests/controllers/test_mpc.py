@@ -273,3 +273,13 @@ def test_a_target_that_is_needed_is_asked_for() -> None:
 def test_an_unknown_solver_is_answered_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="fatrop, ipopt"):
         Mpc(SYSTEM, solver="acados")  # type: ignore[arg-type]
+
+
+def test_a_drive_that_once_never_came_back_from_the_solver_is_planned() -> None:
+    """An iterate ran away there, along ever longer quaternions; the plan is an ordinary one."""
+    state = np.array([0.919, 5.815, 1.776, 4.457, 0.562, 2.842, 0.982, 0.107, 0.146, -0.053, 1.993, -0.5, -0.103])
+    mpc = controller("uav-gate")
+    mpc.forget()
+    for scale in (0.0, 0.5, 1.0):
+        plan = mpc.plan(state, scale * game("uav-gate").truth, np.array([19.0, 9.0, 9.0]), shift=False)
+        assert plan.status == "solved"
