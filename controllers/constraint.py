@@ -128,14 +128,14 @@ def save(learned: LearnedConstraint, path: Path) -> None:
         raise UserError(f"cannot write the constraint {path}: {error.strerror}") from error
 
 
-def load(path: Path, system: System | None = None) -> LearnedConstraint:
+def load(path: Path | str, system: System | None = None) -> LearnedConstraint:
     """Read what `save` wrote; with a system, it must fit that.
 
     Raises:
         UserError: the file is missing or is no constraint, or the constraint does not fit.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
         learned = _from_data(data)
     except OSError as error:
         raise UserError(f"cannot read the constraint {path}: {error.strerror}") from error
