@@ -1,0 +1,1 @@
+"""Datasets of episodes: in memory, on disk, graded, and measured."""

@@ -1,0 +1,1 @@
+"""Preferences: datasets and teachers joined, and rewards learned from what they say."""
