@@ -235,7 +235,9 @@ def _solver(name: str, problem: _Problem, tolerance: float) -> ca.Function:
     if name == "fatrop":
         rows = problem.expressions["g"].numel()
         options |= {"structure_detection": "auto", "equality": [True] * rows}
+        # Its watchdog takes full steps unasked: where one lands far outside, the search for a direction never ends.
         options["fatrop"] = {"print_level": 0, "tol": tolerance, "max_iter": 200, "mu_init": 1e-2}
+        options["fatrop"] |= {"watchdog_shortened_iter_trigger": 0}
     else:
         options["ipopt"] = {"print_level": 0, "sb": "yes", "tol": tolerance, "max_iter": 100}
     return ca.nlpsol(name, name, problem.expressions, options)

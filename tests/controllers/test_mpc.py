@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import casadi as ca
@@ -283,3 +286,23 @@ def test_a_drive_that_once_never_came_back_from_the_solver_is_planned() -> None:
     for scale in (0.0, 0.5, 1.0):
         plan = mpc.plan(state, scale * game("uav-gate").truth, np.array([19.0, 9.0, 9.0]), shift=False)
         assert plan.status == "solved"
+
+
+HARD = """
+import sys
+import numpy as np
+from controllers.mpc import Mpc
+from controllers.systems import game
+
+stored = dict(np.load(sys.argv[1]))
+planner = Mpc(game("uav-gate").system)
+planner._warm = stored.pop("guess")
+print(planner.plan(stored["state"], stored["theta"], stored["target"], shift=False).status)
+"""
+
+
+def test_a_plan_that_a_watchdog_would_run_away_from_is_found() -> None:
+    # In a process of its own: where it fails, it never returns.
+    command = [sys.executable, "-c", HARD, str(Path(__file__).parent / "watchdog.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["solved"]
