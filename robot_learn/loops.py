@@ -291,6 +291,10 @@ def command_of(run: Run) -> str:
     """The command line that repeats a run."""
     stored = run.config
     words = ["robot-learn"]
+    if "offline" in stored:
+        asked = stored["offline"]
+        given = [f"--{name}={asked[name]}" for name in ("algorithm", "seeds", "updates")]
+        return shlex.join([*words, "offline", asked["dataset"], *given])
     if "model" in stored:
         words += ["run", stored["task"], "--model", stored["model"], "--sample", str(stored["sample"])]
         for name in ("examples", "library", "embedding"):

@@ -39,6 +39,7 @@ class MlpPolicy:
     low: np.ndarray  # (act_dim,)
     high: np.ndarray  # (act_dim,)
     squash: np.ndarray  # () bool: tanh onto [low, high], as SAC; else clip, as PPO
+    noise_after_squash: np.ndarray = field(default_factory=lambda: np.asarray(False))  # () bool: tanh of the mean only
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), repr=False)
 
     @property
@@ -69,12 +70,15 @@ class MlpPolicy:
             hidden = hidden @ weight.T + bias
             hidden = np.maximum(hidden, 0.0) if self.relu else np.tanh(hidden)
         action = hidden @ self.mean_weight.T + self.mean_bias
+        if self.noise_after_squash:
+            action = np.tanh(action)
         if not deterministic:
             log_std = np.clip(hidden @ self.log_std_weight.T + self.log_std_bias, *LOG_STD_RANGE)
             variance = np.exp(2.0 * log_std) + np.square(hidden) @ np.square(self.state_noise).T
             action = action + np.sqrt(variance) * self.rng.standard_normal(action.shape, dtype=np.float32)
         if self.squash:
-            action = self.low + 0.5 * (np.tanh(action) + 1.0) * (self.high - self.low)
+            unit = action if self.noise_after_squash else np.tanh(action)
+            action = self.low + 0.5 * (unit + 1.0) * (self.high - self.low)
         return np.clip(action, self.low, self.high).astype(np.float32), state
 
     def save(self, path: Path) -> None:

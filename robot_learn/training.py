@@ -83,7 +83,7 @@ def train(
         raise UserError(f"run {run.path} was trained before: resume it, or begin a new run")
     run.settle("train", asdict(config), free=FREE_ON_RESUME)
     run.settle("environment", _describe(env))
-    with _threads(config.torch_threads):
+    with threads(config.torch_threads):
         adapter = SB3VecEnv(env)
         model, normaliser = build(config, adapter)
         adapter.seed(first_seed)
@@ -101,7 +101,7 @@ def _learn(model: PPO | SAC, loop: _Loop) -> TrainResult:
     remaining = loop.config.total_steps - model.num_timesteps
     model.set_logger(Logger(folder=None, output_formats=[]))
     stopped = _Stop()
-    with Metrics(loop.run, resumed_at=model.num_timesteps) as metrics, _first_interrupt() as interrupt:
+    with Metrics(loop.run, resumed_at=model.num_timesteps) as metrics, first_interrupt() as interrupt:
         loop.metrics, loop.interrupt = metrics, interrupt
         loop.model = model  # SB3 sets it only when it has something to learn
         loop.begin_session(model.num_timesteps)
@@ -308,7 +308,7 @@ def _number(value: Any) -> float | None:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -318,7 +318,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _first_interrupt() -> Iterator[threading.Event]:
+def first_interrupt() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets; the second raises KeyboardInterrupt.
 
     Signals reach the main thread only: elsewhere the event is never set, and the caller's own handling stays.

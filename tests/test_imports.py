@@ -25,6 +25,7 @@ LAYERS = {
         "data",
         "envs",
         "evaluation",
+        "iqm",
         "launcher",
         "metrics",
         "offline",

@@ -2,7 +2,7 @@
 
 from rewards.models.connect import BACK_ENDS, connect
 from rewards.models.limits import Budget
-from rewards.models.mailbox import Mailbox, record_mailbox
+from rewards.models.mailbox import Mailbox, NoReplyError, record_mailbox
 from rewards.models.messages import Client, Message, Reply, Request, Usage, prompt_hash, transcript
 from rewards.models.recordings import NotRecordedError, Recordings, recorded
 
@@ -12,6 +12,7 @@ __all__ = [
     "Client",
     "Mailbox",
     "Message",
+    "NoReplyError",
     "NotRecordedError",
     "Recordings",
     "Reply",

@@ -30,6 +30,10 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+class NoReplyError(UserError):
+    """The prompt lies in the mailbox, and nobody has answered it yet."""
+
+
 @dataclass(frozen=True)
 class Mailbox:
     """The back end that asks through files.
@@ -50,7 +54,8 @@ class Mailbox:
         """The reply that lies in the mailbox, once it is there.
 
         Raises:
-            UserError: there is none in time, or it is not UTF-8 text.
+            NoReplyError: there is none in time.
+            UserError: it is not UTF-8 text.
         """
         place = self.folder / file_stem(request.label, request.prompt_hash)
         reply_file = place / _reply_name(request.sample)
@@ -67,7 +72,7 @@ class Mailbox:
         if wait_s is None:
             wait_s = float("inf") if sys.stdin is not None and sys.stdin.isatty() else 0.0
         if wait_s <= 0:
-            raise UserError(f"no reply in the mailbox: {wanted}, then run the same command again")
+            raise NoReplyError(f"no reply in the mailbox: {wanted}, then run the same command again")
         limit = "Ctrl-C stops waiting" if wait_s == float("inf") else f"waiting for {wait_s:g} s"
         self.say(f"mailbox: {wanted} ({limit})")
         deadline = time.monotonic() + wait_s
@@ -78,7 +83,7 @@ class Mailbox:
             if size and size == size_before:
                 return
             if time.monotonic() >= deadline:
-                raise UserError(f"no reply in the mailbox within {wait_s:g} s: {wanted}, then run the command again")
+                raise NoReplyError(f"no reply in the mailbox within {wait_s:g} s: {wanted}, then run the command again")
             time.sleep(_POLL_S)
 
 

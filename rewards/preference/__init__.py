@@ -6,3 +6,10 @@ TEACHERS = {
     "vlm": "rewards.preference.vlm:VisionLanguage",
     "vision": "rewards.preference.vision:Vision",
 }
+
+REWARD_MODELS = {
+    "bradley-terry": "rewards.preference.bradley_terry:BradleyTerry",
+    "regret": "rewards.preference.regret:Regret",
+    "ratings": "rewards.preference.ratings:RatedRewards",
+    "users": "rewards.preference.latent:LatentUsers",
+}

@@ -33,6 +33,7 @@ class Answer:
     confidence: float = 1.0  # 0 to 1
     prompt_hash: str = ""  # of what a model was asked
     images: tuple[str, ...] = ()  # sha256 of the pictures that were shown, as PNG files
+    model: str = ""  # who replied, as the reply names it
 
 
 class Teacher(Protocol):
@@ -43,8 +44,16 @@ class Teacher(Protocol):
         """The `source` of its labels, with all settings that its answers depend on, e.g. "simulated:mistake=0.1"."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many queries it looks at together; 0: as many as there are.
+
+        Whoever asks hands the same ones over together each time, so that what is shown does not change.
+        """
+        ...
+
     def answers(self, queries: Sequence[Query]) -> Iterator[Answer]:
-        """One answer a query.
+        """One answer a query; fewer when a person has stopped.
 
         Raises:
             UserError: it cannot see what it needs, or somebody it relies on does not reply.

@@ -17,16 +17,17 @@ BENCHMARKS = {
     "ellipsoid": "controllers.alignment.bench:run",
     "mistakes": "controllers.alignment.mistakes:run",
     "filter": "controllers.filter_bench:run",
+    "iql": "robot_learn.offline.bench:run",
 }
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure speed against the named peer, in one run: sim, program, ellipsoid, mistakes, filter."""
+    """Measure speed against the named peer, in one run: sim, program, ellipsoid, mistakes, filter, iql."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """sim: batched simulation against Gymnasium's; program: reward programs; ellipsoid: centres; mistakes: what wrong
-    pushes cost; filter: safety."""
+    pushes cost; filter: safety; iql: learning from data."""
     json: bool = False
     """Print JSON."""
 
@@ -118,4 +119,55 @@ class BenchAlignment:
             put_json([row.figures() for row in found])
         else:
             put(table([short(row) for row in found]))
+        return 0
+
+
+@dataclass(frozen=True)
+class BenchOffline:
+    """Policies from data alone: IQL with true, taught and average rewards beside imitation, five seeds at once."""
+
+    data: tuple[str, ...] = ()
+    """Datasets, e.g. drawer-open-random; by default all twelve."""
+    methods: tuple[str, ...] = ()
+    """iql-true, iql-simulated, iql-vision, iql-vlm, iql-average, bc, bc-10, rebrac, cpl-simulated; by default all."""
+    noise: bool = False
+    """Sweep wrong labels instead: which learner survives what."""
+    pairs: int = 500
+    """Comparisons that a teacher is asked for."""
+    updates: int = 20_000
+    """Of each seed."""
+    workers: OptionalInt = None
+    """Cells at once; by default one a core."""
+    out: Path = Path("benchmarks")
+    """Where data, labels, runs and results are; what is there is kept and gone on with."""
+    docs: Path = Path("docs")
+    """Where offline.md is written."""
+    dry_run: bool = False
+    """Run nothing: say what is open, and write the page anew from the results that are there."""
+    json: bool = False
+    """Print the rows as JSON."""
+
+    def run(self) -> int:
+        from robot_learn.cli.output import make_folder
+        from robot_learn.launcher import LocalProcesses
+        from robot_learn.preferences import bench, cells
+        from robot_learn.preferences import table as tables
+
+        budget = cells.Budget(self.pairs, updates=self.updates)
+        place = bench.Place(self.out, Path(__file__).parents[2] / "benchmarks" / "recordings" / "labels")
+        wanted = cells.cells(self.data, self.methods, noise=self.noise)
+        if self.dry_run:
+            for cell in wanted:
+                put(f"{'done' if place.result(cell).exists() else 'open'}  {cell.key}")
+        else:
+            bench.run_cells(wanted, place, budget, launcher=LocalProcesses(self.workers), say=say)
+        results = tables.read_results(self.out / bench.RESULTS)
+        make_folder(self.docs)
+        (self.docs / "offline.md").write_text(tables.markdown(results), encoding="utf-8")
+        say(f"written   {self.docs / 'offline.md'}")
+        shown = tables.noise_rows(results) if self.noise else tables.rows(results)
+        if self.json:
+            put_json({"rows": shown, "verdicts": tables.verdicts(results)})
+        else:
+            put(table(shown))
         return 0

@@ -71,7 +71,7 @@ class Dataset:
     @cached_property
     def frame_before(self) -> np.ndarray:
         """(M,) the frame that each step began in."""
-        return np.arange(self.num_steps) + self.episode_of
+        return np.asarray(np.arange(self.num_steps) + self.episode_of)
 
     @property
     def frame_after(self) -> np.ndarray:
@@ -81,12 +81,12 @@ class Dataset:
     @cached_property
     def returns(self) -> np.ndarray:
         """(E,) the sum of the rewards of each episode."""
-        return np.add.reduceat(self.rewards.astype(np.float64), self.starts)
+        return np.asarray(np.add.reduceat(self.rewards.astype(np.float64), self.starts))
 
     @cached_property
     def succeeded(self) -> np.ndarray:
         """(E,) bool: at any step of the episode."""
-        return np.logical_or.reduceat(self.success, self.starts)
+        return np.asarray(np.logical_or.reduceat(self.success, self.starts))
 
     def steps_of(self, segment: Segment) -> np.ndarray:
         """(length,) the steps of a segment.
@@ -99,11 +99,11 @@ class Dataset:
             if segment.episode < self.num_episodes:
                 here = f"{self.lengths[segment.episode]} steps in episode {segment.episode}"
             raise UserError(f"dataset of {self.task}: there is no {segment}; it has {here}")
-        return self.starts[segment.episode] + segment.start + np.arange(segment.length)
+        return np.asarray(self.starts[segment.episode] + segment.start + np.arange(segment.length))
 
     def frames_of(self, segment: Segment) -> np.ndarray:
         """(length,) the frames that a segment shows: those after its steps."""
-        return self.frame_after[self.steps_of(segment)]
+        return np.asarray(self.frame_after[self.steps_of(segment)])
 
     def with_rewards(self, rewards: np.ndarray, source: str) -> Dataset:
         """The same episodes, paid otherwise: rewards (M,)."""

@@ -1,0 +1,28 @@
+"""Rewards of any origin on one scale, so that the same settings do for all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SCALES = ("returns", "deviation", "none")
+
+
+def reward_factors(rewards: Tensor, lengths: np.ndarray, scale: str) -> Tensor:
+    """(S, 1): what the rewards (S, M) of each seed are multiplied by.
+
+    "returns" makes the worst and the best episode differ by one for each step of the longest, as the paper's 1000 /
+    (best - worst) does on tasks of 1000 steps; "deviation" divides by the standard deviation. Constant ones stay.
+    """
+    if scale == "none":
+        return torch.ones_like(rewards[:, :1])
+    if scale == "deviation":
+        spread, wanted = rewards.double().std(1, correction=0), 1.0
+    else:
+        totals = rewards.new_zeros(len(rewards), len(lengths), dtype=torch.float64)
+        episode_of = torch.as_tensor(np.repeat(np.arange(len(lengths)), lengths), device=rewards.device)
+        totals.index_add_(1, episode_of, rewards.double())
+        spread, wanted = totals.amax(1) - totals.amin(1), float(lengths.max())
+    tiny = spread < 1e-6 * rewards.double().abs().amax(1).clamp(min=1e-6)
+    return torch.where(tiny, 1.0, wanted / spread).float().unsqueeze(1)

@@ -1,0 +1,202 @@
+"""Runs the cells of the offline benchmark: collect, label, fit, train, each a command that goes on where it stopped.
+
+FOLDER/
+    data/                          datasets, as `robot-learn collect` makes them
+    labels/DATA/TEACHER.jsonl      what teachers said
+    rewards/DATA/TEACHER-LOSS.npz  what was learned from it
+    runs/DATA--METHOD/             trainings
+    results/offline/*.json         one result a cell, all that the tables are made of
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from robot_learn import runs
+from robot_learn.data.manifest import normalised
+from robot_learn.data.store import load
+from robot_learn.errors import UserError
+from robot_learn.evaluation import Evaluation
+from robot_learn.launcher import Job, Launcher, LocalProcesses
+from robot_learn.preferences.cells import EPISODES, SEEDS, Budget, Cell, Data, Method
+from robot_learn.runs import Run
+
+RESULTS = "results/offline"
+SHIPPED = "vlm"  # labels of a model come with the project: see `recorded`
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where everything of one benchmark lies."""
+
+    folder: Path
+    recorded: Path  # FOLDER/DATA-vlm.jsonl: labels that a real model gave
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "data"
+
+    def labels(self, data: Data, method: Method) -> Path:
+        short = data.name.partition("/")[2]
+        if method.teacher == SHIPPED:
+            return self.recorded / f"{short}-vlm.jsonl"
+        return self.folder / "labels" / short / f"{method.labels}.jsonl"
+
+    def rewards(self, data: Data, method: Method) -> Path:
+        return self.folder / "rewards" / data.name.partition("/")[2] / f"{method.fitted}.npz"
+
+    def run(self, cell: Cell) -> Path:
+        return self.folder / "runs" / cell.key
+
+    def result(self, cell: Cell) -> Path:
+        return self.folder / RESULTS / f"{cell.key}.json"
+
+
+def run_cells(
+    wanted: Sequence[Cell],
+    place: Place,
+    budget: Budget,
+    *,
+    launcher: Launcher | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Path]:
+    """Bring every cell without a result to one; returns the new result files. What fails is said, the others go on."""
+    launcher = launcher or LocalProcesses()
+    missing = [cell for cell in wanted if not place.result(cell).exists()]
+    say(f"{len(wanted)} cells, {len(wanted) - len(missing)} with a result")
+    for step in (_collect, _label, _fit):
+        jobs = _once(step(cell, place, budget) for cell in missing)
+        broken = _run(launcher, jobs, say)
+        missing = [cell for cell in missing if not _name(step(cell, place, budget)) & broken]
+    left_out = [cell for cell in missing if not _has_labels(cell, place)]
+    for cell in left_out:
+        say(f"left out  {cell.key}: no model has been asked about these data; see `robot-learn label --teacher vlm`")
+    written = []
+    ready = {cell.key: cell for cell in missing if cell not in left_out}
+    for done in launcher.run([_train(cell, place, budget) for cell in ready.values()]):
+        cell = ready[done.job.name]
+        if done.status != 0:
+            say(f"failed    {cell.key} (status {done.status}):\n{done.last_words()}")
+            continue
+        written.append(write_result(cell, place, budget, done.seconds))
+        result = json.loads(written[-1].read_text(encoding="utf-8"))
+        rates = ", ".join(f"{rate:.0%}" for rate in result["success"])
+        say(f"measured  {cell.key}: {rates}  ({done.seconds:.0f} s)")
+    return written
+
+
+def _run(launcher: Launcher, jobs: Sequence[Job], say: Callable[[str], None]) -> set[str]:
+    """Run jobs that prepare; returns the names of those that failed."""
+    broken = set()
+    for done in launcher.run(jobs):
+        if done.status != 0:
+            broken.add(done.job.name)
+        outcome = "done     " if done.status == 0 else f"failed (status {done.status}), {done.last_words()}\n"
+        say(f"{outcome} {done.job.name}  ({done.seconds:.0f} s)")
+    return broken
+
+
+def _once(jobs: Iterable[Job | None]) -> list[Job]:
+    """Without those that need not run, and each once: cells share datasets, labels and rewards."""
+    return list({job.name: job for job in jobs if job is not None}.values())
+
+
+def _name(job: Job | None) -> set[str]:
+    return set() if job is None else {job.name}
+
+
+def _has_labels(cell: Cell, place: Place) -> bool:
+    data, method = cell.what
+    return method.teacher is None or place.labels(data, method).exists()
+
+
+def _collect(cell: Cell, place: Place, budget: Budget) -> Job | None:
+    data, _ = cell.what
+    try:
+        if load(data.name, place.root, in_memory=0).num_episodes >= data.episodes:
+            return None
+    except UserError:
+        pass  # not there, or not whole: the command says which, and goes on
+    return Job(f"collect {data.name}", data.collect(str(place.root)), place.folder / "logs" / f"{data.name}.txt")
+
+
+def _label(cell: Cell, place: Place, budget: Budget) -> Job | None:
+    data, method = cell.what
+    if method.teacher is None or method.teacher == SHIPPED:
+        return None
+    out = place.labels(data, method)
+    if out.exists() and len(out.read_text(encoding="utf-8").splitlines()) >= budget.pairs:
+        return None
+    words = ["label", data.name, "--root", str(place.root), "--teacher", method.teacher, "--out", str(out)]
+    words += ["--pairs", str(budget.pairs), "--sampler", budget.sampler]
+    words += ["--kind", method.kind] if method.kind else ["--film", str(budget.pictures)]
+    words += ["--camera", data.camera] if data.camera and not method.kind else []
+    return Job(f"label {data.name} {method.labels}", tuple(words), out.with_suffix(".txt"))
+
+
+def _fit(cell: Cell, place: Place, budget: Budget) -> Job | None:
+    data, method = cell.what
+    out = place.rewards(data, method)
+    if method.teacher is None or method.algorithm == "cpl" or out.exists() or not _has_labels(cell, place):
+        return None
+    words = ["reward", "fit", data.name, str(place.labels(data, method)), "--root", str(place.root)]
+    words += ["--seeds", str(SEEDS), "--loss", method.loss, "--out", str(out)]
+    return Job(f"fit {data.name} {method.fitted}", tuple(words), out.with_suffix(".txt"))
+
+
+def _train(cell: Cell, place: Place, budget: Budget) -> Job:
+    data, method = cell.what
+    folder = place.run(cell)
+    if (folder / runs.CONFIG).is_file():
+        return Job(cell.key, ("offline", "--resume", str(folder)), folder / "log.txt")
+    words = ["offline", data.name, "--root", str(place.root), "--algorithm", method.algorithm]
+    words += ["--seeds", str(SEEDS), "--updates", str(budget.updates), "--episodes", str(EPISODES), "--workers", "1"]
+    if method.algorithm == "cpl":
+        words += ["--labels", str(place.labels(data, method))]
+    elif method.teacher is None:
+        words += ["--rewards", method.rewards]
+    else:
+        words += ["--rewards", str(place.rewards(data, method))]
+    words += ["--set", f"hidden_size={budget.hidden_size}", "--out", str(folder.parent), "--name", cell.key]
+    return Job(cell.key, tuple(words), place.folder / "logs" / f"{cell.key}.txt")
+
+
+def write_result(cell: Cell, place: Place, budget: Budget, seconds: float) -> Path:
+    """One cell's figures as one JSON file, from its run folder."""
+    data, method = cell.what
+    run, dataset = Run.open(place.run(cell)), load(data.name, place.root, in_memory=0)
+    found = [
+        Evaluation.from_json(Run.open(run.path / f"seed-{seed}").read_json(runs.EVALUATION)) for seed in range(SEEDS)
+    ]
+    returns = [evaluation.mean_return for evaluation in found]
+    result = {
+        **asdict(cell),
+        "success": [evaluation.success_rate for evaluation in found],  # one a seed, as the next three
+        "success_at_end": [evaluation.success_at_end_rate for evaluation in found],
+        "returns": returns,
+        "normalised": [float(normalised(value, dataset.manifest)) for value in returns],
+        "episodes": EPISODES,
+        "first_seed": found[0].episodes[0].seed,
+        "seconds": round(seconds, 1),
+        "budget": asdict(budget),
+        "offline": run.config["offline"],
+        "learner": run.config["learner"],
+        "dataset": {name: dataset.manifest.get(name) for name in ("hash", "episodes", "steps", "success_rate")},
+        "method_of": asdict(method),
+        "versions": run.read_json(runs.VERSIONS),
+    }
+    path = place.result(cell)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with runs.atomic_write(path) as file:
+        file.write((json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def forget(cell: Cell, place: Place) -> None:
+    """Remove a cell's run and result, so that it is run anew."""
+    place.result(cell).unlink(missing_ok=True)
+    shutil.rmtree(place.run(cell), ignore_errors=True)
