@@ -104,7 +104,7 @@ class Offline:
         return self._measure(run, dataset)
 
     def _begin(self) -> tuple[Run, Dataset]:
-        """A new run folder, with copies of all that the training depends on but the dataset."""
+        # A new run folder, with copies of all that the training depends on but the dataset.
         from robot_learn.data.manifest import dataset_hash
         from robot_learn.data.store import load
         from robot_learn.offline.run import settings
@@ -148,7 +148,7 @@ class Offline:
         return run, dataset
 
     def _measure(self, run: Run, dataset: Dataset) -> int:
-        """Evaluate every seed that was not evaluated on these episodes before."""
+        # Every seed that was not evaluated on these episodes before.
         from robot_learn.envs import EVAL_SEED0, VALIDATION_SEED0
 
         first_seed = VALIDATION_SEED0 if self.validate else EVAL_SEED0
