@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from robot_learn.errors import UserError
 
+BEST_OF = 50  # frames that the best one is looked for among
 REFERENCES = 2048  # frames to win against, where there are more
 
 
@@ -21,8 +22,7 @@ def win_rate(scores: np.ndarray, reference: np.ndarray, inverse_temperature: flo
     Args:
         inverse_temperature: of the preferences, P = sigmoid(beta (r - r')); one, or (S,).
     """
-    if scores.ndim != 2 or reference.ndim != 2 or len(scores) != len(reference) or reference.shape[1] == 0:
-        raise UserError(f"win rate: wanted scores (S, F) and (S, R), came {scores.shape} and {reference.shape}")
+    _check(scores, reference)
     beta = np.broadcast_to(np.asarray(inverse_temperature, dtype=np.float64), (len(scores),))
     rows = []
     for row, against, factor in zip(scores, reference, beta, strict=True):
@@ -33,6 +33,29 @@ def win_rate(scores: np.ndarray, reference: np.ndarray, inverse_temperature: flo
         won = np.array([expit(factor * (point - against)).mean() for point in grid])
         rows.append(np.interp(row, grid, won))
     return np.asarray(rows, dtype=np.float32)
+
+
+def best_of(scores: np.ndarray, reference: np.ndarray, count: int = BEST_OF) -> np.ndarray:
+    """(S, F) in [0, 1]: the chance that none of `count` frames, drawn from the reference, has a higher score.
+
+    A win rate saturates where it matters in data of chance: next to the goal one beats nearly every frame, at the goal
+    every one. The best of many is another question, which only the rarest frames answer well. It depends on the order
+    of the scores alone, which is all that comparisons tell; frames of equal score share their place.
+    """
+    if count < 1:
+        raise UserError(f"best of {count} frames: wanted 1 or more")
+    _check(scores, reference)
+    rows = []
+    for row, against in zip(scores, reference, strict=True):
+        ordered = np.sort(against)
+        below = 0.5 * (np.searchsorted(ordered, row, "left") + np.searchsorted(ordered, row, "right"))
+        rows.append((below / len(ordered)) ** count)
+    return np.asarray(rows, dtype=np.float32)
+
+
+def _check(scores: np.ndarray, reference: np.ndarray) -> None:
+    if scores.ndim != 2 or reference.ndim != 2 or len(scores) != len(reference) or reference.shape[1] == 0:
+        raise UserError(f"win rate: wanted scores (S, F) and (S, R), came {scores.shape} and {reference.shape}")
 
 
 def references(count: int, seed: int = 0) -> np.ndarray:

@@ -144,7 +144,7 @@ def _fit(cell: Cell, place: Place, budget: Budget) -> Job | None:
     if method.teacher is None or method.algorithm == "cpl" or out.exists() or not _has_labels(cell, place):
         return None
     words = ["reward", "fit", data.name, str(place.labels(data, method)), "--root", str(place.root)]
-    words += ["--seeds", str(SEEDS), "--loss", method.loss, "--out", str(out)]
+    words += ["--seeds", str(SEEDS), "--loss", method.loss, "--scale", budget.scale, "--out", str(out)]
     return Job(f"fit {data.name} {method.fitted}", tuple(words), out.with_suffix(".txt"))
 
 

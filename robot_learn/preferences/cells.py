@@ -111,6 +111,7 @@ class Budget:
     pairs: int = 500
     pictures: int = 128  # pixels square, of what a teacher who looks is shown
     sampler: str = "k-center"
+    scale: str = "best-of"  # of fitted rewards
     updates: int = 20_000
     hidden_size: int = 128
 
