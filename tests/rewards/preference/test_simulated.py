@@ -137,3 +137,13 @@ def test_who_cannot_see_the_truth_says_what_is_missing() -> None:
 def test_an_unknown_kind_is_told_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'noisy'"):
         of_kind("noisey")
+
+
+def test_a_kind_takes_a_number_for_its_one_setting() -> None:
+    assert of_kind("mistaken:0.3") == Simulated(mistake=0.3)
+    assert of_kind("noisy:2").beta == 2.0
+    for wrong in ("mistaken:some", "oracle:1", "regret:1"):
+        with pytest.raises(UserError, match="wanted NAME, or NAME:NUMBER for noisy, mistaken"):
+            of_kind(wrong)
+    with pytest.raises(UserError, match="mistake is 2.0, wanted 0 to 1"):
+        of_kind("mistaken:2")
