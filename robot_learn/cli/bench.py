@@ -134,7 +134,7 @@ class BenchOffline:
     """Sweep wrong labels instead: which learner survives what."""
     pairs: int = 500
     """Comparisons that a teacher is asked for."""
-    updates: int = 20_000
+    updates: int = 40_000
     """Of each seed."""
     workers: OptionalInt = None
     """Cells at once; by default one a core."""

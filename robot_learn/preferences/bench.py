@@ -161,7 +161,7 @@ def _train(cell: Cell, place: Place, budget: Budget) -> Job:
         words += ["--rewards", method.rewards]
     else:
         words += ["--rewards", str(place.rewards(data, method))]
-    words += ["--set", f"hidden_size={budget.hidden_size}", "--out", str(folder.parent), "--name", cell.key]
+    words += ["--set", *budget.settings(method.algorithm), "--out", str(folder.parent), "--name", cell.key]
     return Job(cell.key, tuple(words), place.folder / "logs" / f"{cell.key}.txt")
 
 
