@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack
 from scipy.optimize import linprog
+from threadpoolctl import ThreadpoolController
 
 TO_BOUNDARY = 0.95  # share of the way to the first row, weight or slack that a step may go; nearer 1 near the end
 NEAR_CENTRE = 0.7  # Newton decrement of the logarithmic barrier from which the interior point starts
@@ -85,6 +87,21 @@ def inscribed_ellipsoid(
         EmptyInteriorError: the set is empty or flat.
         NotConvergedError: the set is unbounded, or too thin for double precision.
     """
+    # Matrices so small gain nothing from threads, and where other work keeps the cores busy, waiting for one another
+    # makes them fifty times slower.
+    with _libraries().limit(limits=1, user_api="blas"):
+        return _inscribed(normals, offsets, start, tolerance, max_iterations)
+
+
+@lru_cache
+def _libraries() -> ThreadpoolController:
+    """Looking for them takes half a millisecond, so it is done once."""
+    return ThreadpoolController()
+
+
+def _inscribed(
+    normals: np.ndarray, offsets: np.ndarray, start: np.ndarray | None, tolerance: float, max_iterations: int
+) -> Ellipsoid:
     if start is None or not (offsets - normals @ start > 0).all():
         start = _interior(normals, offsets)
     start = _towards_analytic_centre(normals, offsets, start)
