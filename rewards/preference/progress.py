@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from rewards.models import Client, Message, Request, Usage
-from rewards.preference.replies import UnreadableError
+from rewards.preference.replies import UnreadableError, read_lines
 from rewards.preference.sheets import Look, png
 from robot_learn.errors import UserError
 
@@ -124,18 +124,7 @@ def read_percents(text: str, count: int) -> list[float]:
     Raises:
         UnreadableError: a line is not as it was asked for, or a picture has none or several.
     """
-    found: dict[int, float] = {1: 0.0}
-    for line in text.splitlines():
-        line = line.strip().strip("`").rstrip(",").strip()
-        if not line.startswith("{"):
-            continue
-        picture, percent = _percent(line, count)
-        if picture in found:
-            raise UnreadableError(f"picture {picture} has more than one line of JSON: wanted exactly one a picture")
-        found[picture] = percent
-    missing = [str(picture) for picture in range(2, count + 1) if picture not in found]
-    if missing:
-        raise UnreadableError(f"there is no line of JSON for picture {', '.join(missing)}")
+    found = {1: 0.0} | read_lines(text, range(2, count + 1), "picture", lambda line: _percent(line, count))
     return [found[picture] for picture in range(1, count + 1)]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from robot_learn.errors import UserError
 
+T = TypeVar("T")
 Better = Literal["a", "b", "same", "unknown"]
 
 _BETTER: tuple[Better, ...] = ("a", "b", "same", "unknown")
@@ -51,19 +52,35 @@ def read_sheet(text: str, pairs: int) -> tuple[Verdict, ...]:
     Raises:
         UnreadableError: a line is no verdict, or a pair has none or several.
     """
-    found: dict[int, Verdict] = {}
+    found = read_lines(text, range(1, pairs + 1), "pair", lambda line: _verdict(line, pairs))
+    return tuple(found[pair] for pair in range(1, pairs + 1))
+
+
+def read_lines(text: str, wanted: range, what: str, read: Callable[[str], tuple[int, T]]) -> dict[int, T]:
+    """What the lines of JSON in a reply say, one for each number in `wanted`.
+
+    Args:
+        what: the numbers are of, e.g. "pair".
+        read: number and value of one line.
+
+    Raises:
+        UnreadableError: a number has no line or several; or `read` says what is wrong with a line.
+    """
+    found: dict[int, T] = {}
     for line in text.splitlines():
         line = line.strip().strip("`").rstrip(",").strip()
         if not line.startswith("{"):
             continue
-        pair, verdict = _verdict(line, pairs)
-        if pair in found:
-            raise UnreadableError(f"pair {pair} has more than one line of JSON: wanted exactly one a pair")
-        found[pair] = verdict
-    missing = [str(pair) for pair in range(1, pairs + 1) if pair not in found]
+        number, value = read(line)
+        if number in found:
+            raise UnreadableError(f"{what} {number} has more than one line of JSON: wanted exactly one a {what}")
+        found[number] = value
+    missing = [str(number) for number in wanted if number not in found]
     if missing:
-        raise UnreadableError(f"there is no line of JSON for pair {', '.join(missing)}: wanted one for each of {pairs}")
-    return tuple(found[pair] for pair in range(1, pairs + 1))
+        raise UnreadableError(
+            f"there is no line of JSON for {what} {', '.join(missing)}: wanted one for each of {len(wanted)}"
+        )
+    return found
 
 
 def read_choice(text: str) -> Verdict:

@@ -11,7 +11,6 @@ FOLDER/
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -194,9 +193,3 @@ def write_result(cell: Cell, place: Place, budget: Budget, seconds: float) -> Pa
     with runs.atomic_write(path) as file:
         file.write((json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
     return path
-
-
-def forget(cell: Cell, place: Place) -> None:
-    """Remove a cell's run and result, so that it is run anew."""
-    place.result(cell).unlink(missing_ok=True)
-    shutil.rmtree(place.run(cell), ignore_errors=True)

@@ -106,7 +106,7 @@ NOISE_DATA = ("drawer-open-random", "cart-pole-random")
 
 @dataclass(frozen=True)
 class Budget:
-    """The same for every cell. IQL's settings and the scale were chosen on the drawer's random data (validation)."""
+    """The same for every cell. Not settled: so many updates are too many for IQL with the true reward, see README."""
 
     pairs: int = 500
     pictures: int = 128  # pixels square, of what a teacher who looks is shown
