@@ -145,5 +145,5 @@ def test_a_kind_takes_a_number_for_its_one_setting() -> None:
     for wrong in ("mistaken:some", "oracle:1", "regret:1"):
         with pytest.raises(UserError, match="wanted NAME, or NAME:NUMBER for noisy, mistaken"):
             of_kind(wrong)
-    with pytest.raises(UserError, match="mistake is 2.0, wanted 0 to 1"):
+    with pytest.raises(UserError, match=r"mistake is 2\.0, wanted 0 to 1"):
         of_kind("mistaken:2")
