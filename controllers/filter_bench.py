@@ -33,6 +33,7 @@ from controllers.safety_filter.reactive import ReactiveFilter
 from controllers.systems import franka_joints, game
 from controllers.systems.system import System
 from robot_learn.errors import UserError
+from robot_learn.franka import FR3
 
 STEPS = 60  # of an episode
 HOLD = 10  # steps that an adversary keeps to one idea
@@ -79,9 +80,10 @@ def joints() -> Setting:
     """The arm that is steered by its joints, four of whose points must not go everywhere."""
     played, arm = game("franka-joints"), franka_joints
     every = ("elbow", "wrist", "flange", "hand")
-    ranges = (tuple(arm.LOWER), tuple(arm.UPPER), tuple(arm.VELOCITY), tuple(arm.VELOCITY_OFFSET), tuple(arm.BRAKING))
+    published = (FR3.lower, FR3.upper, FR3.velocity, FR3.velocity_offset, FR3.braking)
+    ranges = [tuple(np.asarray(numbers)) for numbers in published]
     limits: list[Limit] = [
-        StateBox("joint range", tuple(range(7)), tuple(arm.LOWER + 0.1), tuple(arm.UPPER - 0.1)),
+        StateBox("joint range", tuple(range(7)), tuple(FR3.lower + 0.1), tuple(FR3.upper - 0.1)),
         JointSpeed("joint speed", *ranges),
         Region("table", HalfSpace((0.0, 0.0, 1.0), 0.03), every, "out"),
         Region("workspace", Box((-0.1, -0.7, 0.03), (0.75, 0.7, 1.0)), ("hand",), "in"),

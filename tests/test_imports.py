@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("sims", "rewards", "controllers", "hardware")
 LAYERS = {
-    "floor": ("errors", "registry", "rollouts", "scene", "types"),
+    "floor": ("errors", "franka", "registry", "rollouts", "scene", "types"),
     "middle": (
         "checkpoint",
         "data",

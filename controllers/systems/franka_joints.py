@@ -10,24 +10,12 @@ import casadi as ca
 import numpy as np
 
 from controllers.systems.system import Game, Situation, System
+from robot_learn.franka import DH_LENGTH, DH_OFFSET, DH_TWIST, FLANGE_HEIGHT, FR3, TCP_HEIGHT
 
 CONTROL_DT = 0.1  # [s]
 HORIZON = 20
-HOME = np.array([0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4])  # [rad] flange pointing down
 REST = np.array([0.0, 0.2, 0.0, -2.1, 0.0, 2.3, np.pi / 4])  # [rad] hand low and half way out
-
-# What is published of the FR3 (the FER's kinematics are the same, its ranges a little different).
-LOWER = np.array([-2.9007, -1.8361, -2.9007, -3.0770, -2.8763, 0.4398, -3.0508])  # [rad]
-UPPER = np.array([2.9007, 1.8361, 2.9007, -0.1169, 2.8763, 4.6216, 3.0508])
-VELOCITY = np.array([2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26])  # [rad/s]
-VELOCITY_OFFSET = np.array([0.6599, 0.2517, 0.2000, 0.3533, 0.5757, 0.4878, 0.4628])  # [rad/s]
-BRAKING = np.array([6.0, 2.585, 3.5, 4.0, 17.0, 5.5, 17.0])  # [rad/s^2] near the end of a joint's range
-
-# Seen from frame i - 1, frame i stands at Rot_x(twist) Trans_x(length) Trans_z(offset) and turns about its z.
-_LENGTH = (0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088)  # a [m]
-_OFFSET = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)  # d [m]
-_TWIST = (0.0, -np.pi / 2, np.pi / 2, np.pi / 2, -np.pi / 2, np.pi / 2, np.pi / 2)  # alpha [rad]
-_FLANGE, _HAND = 0.107, 0.107 + 0.1034  # [m] along z of frame 7: the flange, and between the fingertips
+_HAND = FLANGE_HEIGHT + TCP_HEIGHT  # [m] along z of frame 7, between the fingertips
 
 
 def frames(q: ca.SX) -> list[tuple[ca.SX, ca.SX]]:
@@ -36,9 +24,9 @@ def frames(q: ca.SX) -> list[tuple[ca.SX, ca.SX]]:
     found = []
     for i in range(7):
         origin = origin + rotation @ ca.vertcat(
-            _LENGTH[i], -np.sin(_TWIST[i]) * _OFFSET[i], np.cos(_TWIST[i]) * _OFFSET[i]
+            DH_LENGTH[i], -np.sin(DH_TWIST[i]) * DH_OFFSET[i], np.cos(DH_TWIST[i]) * DH_OFFSET[i]
         )
-        rotation = rotation @ _about_x(_TWIST[i]) @ _about_z(q[i])
+        rotation = rotation @ _about_x(DH_TWIST[i]) @ _about_z(q[i])
         found.append((rotation, origin))
     return found
 
@@ -50,7 +38,7 @@ def points(q: ca.SX) -> dict[str, ca.SX]:
     return {
         "elbow": seen[3][1],
         "wrist": seen[5][1],
-        "flange": seen[6][1] + _FLANGE * along,
+        "flange": seen[6][1] + FLANGE_HEIGHT * along,
         "hand": seen[6][1] + _HAND * along,
     }
 
@@ -112,8 +100,8 @@ SYSTEM = System(
     theta_low=np.full(16, -3.0),
     theta_high=np.full(16, 5.0),
     gamma=1.0,
-    control_low=-VELOCITY / 2,
-    control_high=VELOCITY / 2,
+    control_low=-FR3.velocity / 2,
+    control_high=FR3.velocity / 2,
 )
 
 _Q = ca.SX.sym("q", 7)

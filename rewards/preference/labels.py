@@ -76,12 +76,17 @@ class Label:
 
 
 def read_labels(
-    path: Path | str, *, dataset_hash: str | None = None, lengths: np.ndarray | None = None
+    path: Path | str,
+    *,
+    dataset_hash: str | None = None,
+    earlier: Sequence[str] = (),
+    lengths: np.ndarray | None = None,
 ) -> tuple[Label, ...]:
     """The labels of a file. A last line that was cut off is left out; `LabelFile` puts it aside.
 
     Args:
         dataset_hash: of the dataset that they must be about.
+        earlier: hashes that it had before episodes were added to it; labels from then hold.
         lengths: (E,) steps of its episodes, to check that every segment exists.
 
     Raises:
@@ -94,7 +99,7 @@ def read_labels(
     for number, line in enumerate(whole.splitlines(), start=1):
         where = f"{path}, line {number}"
         label = _label(line, where)
-        if dataset_hash is not None and label.dataset != dataset_hash:
+        if dataset_hash is not None and label.dataset not in (dataset_hash, *earlier):
             raise UserError(
                 f"{where}, key 'dataset': these labels are about another dataset ({label.dataset[:16]}), "
                 f"wanted {dataset_hash[:16]}"
@@ -135,7 +140,9 @@ class LabelFile:
     A last line that was cut off (the machine went down while it was written) is moved to FILE.torn.
     """
 
-    def __init__(self, path: Path | str, *, dataset_hash: str, lengths: np.ndarray) -> None:
+    def __init__(
+        self, path: Path | str, *, dataset_hash: str, earlier: Sequence[str] = (), lengths: np.ndarray
+    ) -> None:
         """Raises:
         UserError: what lies there are no labels of this dataset, or the file cannot be written.
         """
@@ -145,7 +152,7 @@ class LabelFile:
         self.labels: list[Label] = []
         self.torn = b""
         if self.path.exists():
-            self.labels += read_labels(self.path, dataset_hash=dataset_hash, lengths=lengths)
+            self.labels += read_labels(self.path, dataset_hash=dataset_hash, earlier=earlier, lengths=lengths)
             whole, self.torn = _split(_bytes(self.path))
             if self.torn:
                 with self.path.with_name(f"{self.path.name}.torn").open("ab") as aside:

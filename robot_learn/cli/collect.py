@@ -58,7 +58,7 @@ class Collect:
         import sims
         from robot_learn.cli import collecting
         from robot_learn.data import graded, store
-        from robot_learn.data.manifest import describe
+        from robot_learn.data.manifest import describe, grown
 
         _check(self)
         task, settings = sims.task(self.task), _settings(self)
@@ -80,7 +80,8 @@ class Collect:
         if writer.num_episodes == 0:
             say("interrupted before the first episode ended")
             return 130
-        writer.tell(**describe(store.load(writer.name, self.root, in_memory=0)))
+        told = describe(store.load(writer.name, self.root, in_memory=0))
+        writer.tell(**grown(writer.manifest, told))
         _report(self, writer)
         if interrupted:
             say("interrupted: all episodes that had ended are kept; the same command goes on")

@@ -63,7 +63,7 @@ class FitReward:
 
         from rewards.preference.labels import read_labels
         from rewards.preference.stored import save
-        from robot_learn.data.manifest import dataset_hash
+        from robot_learn.data.manifest import identity
         from robot_learn.data.store import load
         from robot_learn.preferences import reward
 
@@ -72,8 +72,7 @@ class FitReward:
         torch.set_num_threads(1)  # of networks so small, more threads only get into each other's way
         dataset = load(self.dataset, self.root)
         labels, gold = (
-            () if path is None else read_labels(path, dataset_hash=dataset_hash(dataset), lengths=dataset.lengths)
-            for path in (self.labels, self.gold)
+            () if path is None else read_labels(path, **identity(dataset)) for path in (self.labels, self.gold)
         )
         say(f"{len(labels)} labels of {dataset.task}, {self.kind} on {self.inputs}, {self.seeds} seeds")
         model = reward.fit(

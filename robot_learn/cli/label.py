@@ -95,7 +95,7 @@ class Label:
     def run(self) -> int:
         from rewards.preference.labels import LabelFile
         from robot_learn.data.layout import find
-        from robot_learn.data.manifest import dataset_hash
+        from robot_learn.data.manifest import identity
         from robot_learn.data.store import load
         from robot_learn.preferences import ask as asking
         from robot_learn.preferences import judge
@@ -110,7 +110,7 @@ class Label:
             dataset = self._filmed(dataset, pairs, self.film)
         goal = self.goal or _instruction(dataset)
         interrupted = False
-        with LabelFile(out, dataset_hash=dataset_hash(dataset), lengths=dataset.lengths) as labels:
+        with LabelFile(out, **identity(dataset)) as labels:
             if labels.torn:
                 say(f"{out}: the last line was cut off, its {len(labels.torn)} bytes are now in {out}.torn")
             with self._teacher(dataset, choice, out.parent) as teacher, _progress(len(pairs)) as on_label:
@@ -194,11 +194,11 @@ class Label:
 
     def _gold(self, dataset: Dataset) -> dict[PairKey, float]:
         from rewards.preference.labels import read_labels
-        from robot_learn.data.manifest import dataset_hash
+        from robot_learn.data.manifest import identity
 
         if self.gold is None:
             return {}
-        known = read_labels(self.gold, dataset_hash=dataset_hash(dataset), lengths=dataset.lengths)
+        known = read_labels(self.gold, **identity(dataset))
         return {label.pair: label.answer.label for label in known if label.answer.label is not None}
 
 

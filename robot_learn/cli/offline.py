@@ -212,10 +212,10 @@ def _tensors(run: Run, dataset: Dataset) -> Tensors:
         tensors.rewards_of(asked["seeds"])
     if asked["labels"]:
         from rewards.preference.labels import preferences, read_labels
-        from robot_learn.data.manifest import dataset_hash
+        from robot_learn.data.manifest import identity
         from robot_learn.offline.cpl import with_preferences
 
-        labels = read_labels(run.file(LABELS), dataset_hash=dataset_hash(dataset), lengths=dataset.lengths)
+        labels = read_labels(run.file(LABELS), **identity(dataset))
         tensors = with_preferences(tensors, dataset, preferences(labels))
     return tensors
 

@@ -49,6 +49,18 @@ def dataset_hash(dataset: Dataset) -> str:
     return str(dataset.manifest.get("hash") or content_hash(dataset))
 
 
+def grown(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest's table `now` of a dataset that may have been added to, with the hashes that it had before."""
+    told, earlier = before.get("hash"), list(before.get("earlier", []))
+    return {**now, "earlier": earlier + [told] * (told not in (None, now["hash"]))}
+
+
+def identity(dataset: Dataset) -> dict[str, Any]:
+    """By what labels refer to a dataset, as `rewards.preference.labels` takes it."""
+    earlier = tuple(dataset.manifest.get("earlier", ()))
+    return {"dataset_hash": dataset_hash(dataset), "earlier": earlier, "lengths": dataset.lengths}
+
+
 def describe(dataset: Dataset) -> dict[str, Any]:
     """The part of a manifest that the episodes themselves tell."""
     returns, lengths = dataset.returns, dataset.lengths

@@ -35,7 +35,7 @@ from rewards.preference.stored import load as load_model
 from rewards.preference.stored import save as save_model
 from robot_learn import runs
 from robot_learn.data.dataset import Dataset
-from robot_learn.data.manifest import dataset_hash
+from robot_learn.data.manifest import identity
 from robot_learn.data.store import load as load_dataset
 from robot_learn.data.store import save as save_dataset
 from robot_learn.envs import PREVIEW_SEED0
@@ -163,7 +163,7 @@ class _Loop:
         pairs = choose(dataset, choice, members=members)
         self.datasets.append(dataset)
         path = self._labels(session)
-        with LabelFile(path, dataset_hash=dataset_hash(dataset), lengths=dataset.lengths) as labels:
+        with LabelFile(path, **identity(dataset)) as labels:
             self.say(f"session   {session + 1} of {self.config.sessions}: {len(pairs)} pairs")
             outcome = ask(dataset, pairs, teacher_of(dataset, choice), labels, self.task.instruction)
             self.labels += len(labels.labels)
@@ -239,7 +239,7 @@ class _Loop:
         """All labels so far, as rows of all frames so far."""
         parts, first_frame = [], 0
         for session, dataset in enumerate(self.datasets):
-            told = read_labels(self._labels(session), dataset_hash=dataset_hash(dataset), lengths=dataset.lengths)
+            told = read_labels(self._labels(session), **identity(dataset))
             if any(label.answer.label is not None for label in told):
                 pairs, _ = comparisons(dataset, told)
                 parts.append(replace(pairs, segments=pairs.segments + first_frame))

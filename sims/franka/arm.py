@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
+from robot_learn import franka as published
 from robot_learn.errors import unknown
-from sims.franka import parameters as published
+from robot_learn.franka import Inertia, parameters
 from sims.franka.looks import dress
-from sims.franka.parameters import Inertia, parameters
 
 JOINTS = tuple(f"joint{i}" for i in range(1, 8))
 ACTUATORS = ("velocity", "position", "torque")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from robot_learn.franka import FINGER_TRAVEL, parameters
 from robot_learn.types import ActionComponent
-from sims.franka.parameters import FINGER_TRAVEL, parameters
 
 SPEED = 0.25  # [m/s] of the fingertips along each axis at an action of 1
 TURN_SPEED = 1.0  # [rad/s] at an action of 1

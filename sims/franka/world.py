@@ -6,10 +6,10 @@ import gymnasium
 import mujoco
 import numpy as np
 
+from robot_learn.franka import FINGER_TRAVEL
 from robot_learn.scene import Field
 from sims.env import Values
 from sims.franka.arm import THING_BITS, build
-from sims.franka.parameters import FINGER_TRAVEL
 from sims.mujoco_task import POSES, View
 from sims.rendering import Camera
 

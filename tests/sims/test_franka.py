@@ -8,10 +8,10 @@ import mujoco
 import numpy as np
 import pytest
 
+from robot_learn.franka import FR3
 from sims import franka
 from sims.env import BatchEnv
 from sims.franka import drawer, pick_cube, pour, push, reach, world
-from sims.franka.parameters import FR3
 from sims.franka.twist import SPEED, TURN_SPEED
 from sims.mujoco_task import MujocoTaskWorlds
 

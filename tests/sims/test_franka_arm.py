@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from robot_learn.errors import UserError
+from robot_learn.franka import ARMS, FR3, HOME
 from sims.franka import looks
 from sims.franka.arm import JOINTS, THING_BITS, build
-from sims.franka.parameters import ARMS, FR3, HOME
 from sims.franka.twist import within
 
 # What the controllers report at HOME with the hand on [Nm].

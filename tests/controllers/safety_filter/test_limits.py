@@ -27,7 +27,7 @@ from controllers.safety_filter.limits import (
 from controllers.systems import franka_joints as arm
 from controllers.systems import game
 from robot_learn.errors import UserError
-from sims.franka.parameters import FR3
+from robot_learn.franka import FR3, HOME
 
 REACH = game("franka-reach").system
 ALL: list[Limit] = [
@@ -100,14 +100,15 @@ def test_a_speed_limit_is_met_exactly_at_its_speed_and_smooth_at_rest() -> None:
 
 
 def test_joint_speeds_shrink_towards_the_ends_as_published() -> None:
-    ranges = (tuple(arm.LOWER), tuple(arm.UPPER), tuple(arm.VELOCITY), tuple(arm.VELOCITY_OFFSET), tuple(arm.BRAKING))
+    published = (FR3.lower, FR3.upper, FR3.velocity, FR3.velocity_offset, FR3.braking)
+    ranges = [tuple(np.asarray(numbers)) for numbers in published]
     limit = JointSpeed("speed", *ranges)
     for share in (-0.1, 0.0, 0.01, 0.05, 0.5, 0.97, 1.0, 1.1):
-        q = arm.LOWER + share * (arm.UPPER - arm.LOWER)
+        q = FR3.lower + share * (FR3.upper - FR3.lower)
         np.testing.assert_allclose(limit.bounds(q), FR3.velocity_bounds(q), atol=1e-12)
     made = rows(arm.SYSTEM, [limit], points=arm.points)
-    assert (made.bounds(arm.UPPER)[1] == 0).all()
-    assert (made.bounds(arm.HOME)[1] <= arm.SYSTEM.control_high).all()
+    assert (made.bounds(FR3.upper)[1] == 0).all()
+    assert (made.bounds(np.array(HOME))[1] <= arm.SYSTEM.control_high).all()
 
 
 @pytest.mark.parametrize(

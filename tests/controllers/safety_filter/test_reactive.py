@@ -13,6 +13,7 @@ from controllers.safety_filter.reactive import ReactiveFilter
 from controllers.systems import franka_joints as arm
 from controllers.systems import game
 from robot_learn.errors import UserError
+from robot_learn.franka import FR3
 
 REACH = filter_bench.reach()
 SYSTEM = REACH.system
@@ -36,21 +37,21 @@ def test_what_keeps_every_limit_passes_bit_for_bit() -> None:
 
 
 def test_on_linear_limits_it_finds_the_optimum_that_cvxpy_finds() -> None:
-    low, high, alpha = arm.LOWER + 0.1, arm.UPPER - 0.1, 0.4
+    low, high, alpha = FR3.lower + 0.1, FR3.upper - 0.1, 0.4
     safety = ReactiveFilter(arm.SYSTEM, [StateBox("range", tuple(range(7)), tuple(low), tuple(high))], alpha=alpha)
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(20):
         q = rng.uniform(low, high)
         q[:3] = (high - 0.05)[:3]  # near to some ends
-        wanted = rng.uniform(-1.5, 1.5, 7) * arm.VELOCITY
+        wanted = rng.uniform(-1.5, 1.5, 7) * FR3.velocity
         u = cp.Variable(7)
         after = q + arm.CONTROL_DT * u
         asked = [
             after - low >= (1 - alpha) * (q - low) + alpha * 1e-4,
             high - after >= (1 - alpha) * (high - q) + alpha * 1e-4,
-            u >= -arm.VELOCITY / 2,
-            u <= arm.VELOCITY / 2,
+            u >= -FR3.velocity / 2,
+            u <= FR3.velocity / 2,
         ]
         cp.Problem(cp.Minimize(cp.sum(cp.multiply(safety.weight, (u - wanted) ** 2))), asked).solve(solver="CLARABEL")
         said = safety.filter(q, wanted)

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from controllers.systems import franka_joints, franka_pose, game, pendulum, quaternion, reacher, uav
 from controllers.systems.system import telling_apart
 from robot_learn.errors import UserError
+from robot_learn.franka import FR3, HOME
 from tests.controllers.drives import NAMES, controller, drive, truthful
 
 ORIENTATION = {"uav-gate": 6, "uav-tube": 6, "franka-reach": 3, "franka-pour": 3}  # where a quaternion begins
@@ -305,7 +306,7 @@ def test_the_arms_points_are_those_of_its_screws() -> None:
     found = {name: ca.Function(name, [q], [at]) for name, at in franka_joints.points(q).items()}
     assert found.keys() == straight.keys()
     rng = np.random.default_rng(2)
-    for angles in rng.uniform(franka_joints.LOWER, franka_joints.UPPER, (20, 7)):
+    for angles in rng.uniform(FR3.lower, FR3.upper, (20, 7)):
         for name, (point, joints) in straight.items():
             wanted = np.array(point, dtype=np.float64)
             for axis, origin, angle in reversed(list(zip(axes, through, angles, strict=True))[:joints]):
@@ -314,7 +315,7 @@ def test_the_arms_points_are_those_of_its_screws() -> None:
 
 
 def test_the_arm_in_its_home_pose_has_the_hand_where_its_maker_says() -> None:
-    np.testing.assert_allclose(franka_joints.hand(franka_joints.HOME)[0], [0.3069, 0.0, 0.4869], atol=1e-4)
+    np.testing.assert_allclose(franka_joints.hand(HOME)[0], [0.3069, 0.0, 0.4869], atol=1e-4)
 
 
 def test_quaternions_agree_with_scipys_rotations() -> None:

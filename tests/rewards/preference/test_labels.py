@@ -48,6 +48,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert [(label.first, label.second) for label in found] == [(A, B), (B, C), (A, C)]
 
 
+def test_labels_from_before_a_dataset_grew_hold_and_new_ones_name_what_it_is_now(tmp_path: Path) -> None:
+    path = written(tmp_path / "labels.jsonl", Answer(1.0))
+    longer, now = np.array([*LENGTHS, 5]), "e" * 64
+    with LabelFile(path, dataset_hash=now, earlier=[HASH], lengths=longer) as labels:
+        labels.add(A, Segment(2, 0), Answer(0.0), "somebody")
+    assert [label.dataset for label in read_labels(path)] == [HASH, now]
+    with pytest.raises(UserError, match="line 1, key 'dataset'"):
+        read_labels(path, dataset_hash=now, lengths=longer)
+
+
 def test_preferences_leave_abstentions_out_and_keep_everything_else(tmp_path: Path) -> None:
     path = written(tmp_path / "labels.jsonl", Answer(1.0, 0.75, "p", ("i", "j"), "m"), Answer(None))
     (only,) = preferences(read_labels(path))

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from robot_learn.data.manifest import content_hash, dataset_hash, describe, normalised
+from robot_learn.data.manifest import content_hash, dataset_hash, describe, grown, identity, normalised
 from robot_learn.errors import UserError
 from tests.robot_learn.data import made
 
@@ -41,6 +41,17 @@ def test_other_rewards_leave_the_hash_of_what_is_stored() -> None:
     data = dataclasses.replace(made.dataset(), manifest={"hash": "abc"})
     assert dataset_hash(data.with_rewards(np.zeros(16), "model")) == "abc"
     assert dataset_hash(made.dataset()) == content_hash(made.dataset())
+
+
+def test_a_dataset_that_grows_remembers_what_labels_called_it() -> None:
+    first, more = made.dataset((5,)), made.dataset((5, 8))
+    begun = grown({}, describe(first))
+    assert begun["earlier"] == []
+    assert grown(begun, describe(first))["earlier"] == []  # nothing was added
+    now = grown(begun, describe(more))
+    assert now["earlier"] == [content_hash(first)]
+    told = identity(dataclasses.replace(more, manifest=now))
+    assert (told["dataset_hash"], told["earlier"]) == (content_hash(more), (content_hash(first),))
 
 
 def test_a_description_counts_what_is_there() -> None:

@@ -25,6 +25,7 @@ TCP_HEIGHT = 0.1034  # [m] from the hand's frame, between the fingertips
 FINGER_HEIGHT = 0.0584  # [m] from the hand's frame to the fingers' frames
 FINGER_TRAVEL = 0.04  # [m] of each finger: 0 closed
 GRIP_FORCE = 70.0  # [N] the hand's continuous grasping force
+TORQUE_RATE = 1000.0  # [Nm/s] of a joint
 HOME = (0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4)  # [rad] flange level, pointing down
 
 
@@ -45,7 +46,10 @@ class ArmParameters:
     upper: np.ndarray  # [rad]
     velocity: np.ndarray  # [rad/s]
     acceleration: np.ndarray  # [rad/s^2]
+    jerk: np.ndarray  # [rad/s^3]
     torque: np.ndarray  # [Nm]
+    translation: tuple[float, float, float]  # of the hand: [m/s], [m/s^2], [m/s^3]
+    rotation: tuple[float, float, float]  # of the hand: [rad/s], [rad/s^2], [rad/s^3]
     braking: np.ndarray | None  # [rad/s^2] near the end of a joint's range; None: velocity does not depend on position
     velocity_offset: np.ndarray | None  # [rad/s] goes with `braking`
     friction: np.ndarray  # [Nm] Coulomb friction
@@ -82,7 +86,10 @@ FER = ArmParameters(
     upper=np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973]),
     velocity=np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61]),
     acceleration=np.array([15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0]),
+    jerk=np.array([7500.0, 3750.0, 5000.0, 6250.0, 7500.0, 10000.0, 10000.0]),
     torque=_TORQUE,
+    translation=(1.7, 13.0, 6500.0),
+    rotation=(2.5, 25.0, 12500.0),
     braking=None,
     velocity_offset=None,
     friction=np.array([0.273, 0.436, 0.320, 0.640, 0.420, 0.152, 0.282]),
@@ -114,7 +121,10 @@ FR3 = ArmParameters(
     upper=np.array([2.9007, 1.8361, 2.9007, -0.1169, 2.8763, 4.6216, 3.0508]),
     velocity=np.array([2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26]),
     acceleration=np.full(7, 10.0),
+    jerk=np.full(7, 5000.0),
     torque=_TORQUE,
+    translation=(3.0, 9.0, 4500.0),
+    rotation=(2.5, 17.0, 8500.0),
     braking=np.array([6.0, 2.585, 3.5, 4.0, 17.0, 5.5, 17.0]),
     velocity_offset=np.array([0.6599, 0.2517, 0.2000, 0.3533, 0.5757, 0.4878, 0.4628]),
     friction=np.array([1.137, 1.137, 1.137, 1.137, 0.763, 0.44, 0.248]),
