@@ -41,10 +41,13 @@ class Label:
     """How many pairs to ask about."""
     segment: int = 1
     """Steps of each of the two segments; 1 compares single pictures."""
+    draw: Literal["even", "best"] = "even"
+    """Which segments are candidates: drawn evenly, or so that the best tenth, hundredth, thousandth ... by --members
+    come up alike: a second round of labels, for data in which what is wanted is rare."""
     sampler: Literal["uniform", "disagreement", "entropy", "k-center", "information-gain"] = "uniform"
     """How pairs are chosen out of ten times as many."""
     members: OptionalPath = None
-    """For samplers that ask an ensemble: rewards.npz with one row of rewards a member."""
+    """For --draw best and for samplers that ask an ensemble: rewards.npz with one row of rewards a member."""
     min_difference: float = 0.0
     """Ask only about pairs whose pictures differ by this much on average, 0 to 255."""
     seed: int = 0
@@ -102,7 +105,7 @@ class Label:
 
         dataset = load(self.dataset, self.root)
         out = self.out or find(self.dataset, self.root) / f"labels-{self.teacher}.jsonl"
-        choice = asking.Choice(self.pairs, self.segment, self.sampler, self.min_difference, self.seed)
+        choice = asking.Choice(self.pairs, self.segment, self.draw, self.sampler, self.min_difference, self.seed)
         pairs = asking.choose(dataset, choice, members=self._members())
         gold = self._gold(dataset)
         pairs = asking.mixed(pairs, list(gold), choice.seed)
@@ -149,7 +152,7 @@ class Label:
         elif self.teacher == "vision":
             yield teachers.vision(dataset, camera=self.camera, goal=self._goal())
         else:
-            from robot_learn.alignment.keyboard import Keys
+            from robot_learn.keyboard import Keys
 
             with Keys() as keys:
                 pressed = _pressed(keys)

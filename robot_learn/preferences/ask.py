@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from robot_learn.errors import UserError, unknown
 from robot_learn.registry import load
 from robot_learn.types import Segment
 
+Draw = Literal["even", "best"]
 _BLOCK = 256  # candidates whose pictures are looked at together
 _POOL = 10  # candidates a pair that is chosen, for samplers that choose
 _PATIENCE = 40  # blocks in a row without a new pair, after which there are taken to be no more
@@ -28,7 +29,8 @@ class Choice:
 
     pairs: int = 500
     segment: int = 1  # steps
-    sampler: str = "uniform"  # of `rewards.preference.pairs.SAMPLERS`
+    draw: Draw = "even"  # which segments are candidates; "best": every tenfold of the rank by an ensemble alike
+    sampler: str = "uniform"  # of `rewards.preference.pairs.SAMPLERS`, what is chosen out of them
     minimum_difference: float = (
         0.0  # mean absolute difference of the last pictures, 0 to 255, below which none is asked
     )
@@ -37,16 +39,24 @@ class Choice:
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise unknown("sampler", self.sampler, SAMPLERS)
+        if self.draw not in get_args(Draw):
+            raise unknown("way of drawing segments", self.draw, get_args(Draw))
         for name, low in (("pairs", 1), ("segment", 1), ("minimum_difference", 0), ("seed", 0)):
             if not getattr(self, name) >= low:
                 raise UserError(f"{name}: wanted {low} or more, came {getattr(self, name)}")
 
 
-def candidates(dataset: Dataset, choice: Choice) -> Iterator[PairKey]:
-    """Pairs of segments, drawn evenly from all there are, none twice in either order; fewer where there are no more.
+def candidates(
+    dataset: Dataset, choice: Choice, *, members: np.ndarray | None = None, asked: Sequence[PairKey] = ()
+) -> Iterator[PairKey]:
+    """Pairs of segments, none twice in either order and none of those asked; fewer where there are no more.
+
+    They are drawn evenly from all there are, or evenly in the logarithm of their rank by the mean of the ensemble. A
+    policy goes where rewards are highest, and in data of chance that is a corner which even pairs hardly ever show.
 
     Raises:
-        UserError: no episode is long enough, or a difference is to be seen where there are no pictures.
+        UserError: no episode is long enough, a difference is to be seen where there are no pictures, or ranks are
+            wanted and there is no ensemble.
     """
     usable = np.maximum(dataset.lengths - choice.segment + 1, 0)  # (E,) segments that each episode holds
     if usable.sum() < 2:
@@ -55,11 +65,15 @@ def candidates(dataset: Dataset, choice: Choice) -> Iterator[PairKey]:
         raise UserError(f"dataset of {dataset.task} has no pictures, so no difference can be seen in them")
     ends = np.cumsum(usable)
     rng = np.random.default_rng([choice.seed, choice.segment])
-    seen: set[frozenset[Segment]] = set()
+    ranked = _ranked(dataset, choice, members, usable) if choice.draw == "best" else None
+    seen: set[frozenset[Segment]] = {frozenset(pair) for pair in asked}
     barren = 0
     while barren < _PATIENCE:
         known = len(seen)
-        drawn = rng.integers(ends[-1], size=(_BLOCK, 2))
+        if ranked is None:
+            drawn = rng.integers(ends[-1], size=(_BLOCK, 2))
+        else:
+            drawn = ranked[(ends[-1] ** rng.random((_BLOCK, 2))).astype(np.int64) - 1]
         episodes = np.searchsorted(ends, drawn, side="right")
         starts = drawn - (ends - usable)[episodes]
         block = [
@@ -81,13 +95,15 @@ def choose(
     """The pairs to ask about.
 
     Args:
-        members: (K, M) reward of every step by each member of an ensemble, for samplers that want one.
-        asked: pairs that were asked before, which k-center keeps away from.
+        members: (K, M) reward of every step by each member of an ensemble, for what wants one.
+        asked: pairs that were asked before: they are not asked again, and k-center keeps away from them.
 
     Raises:
         UserError: there are not so many pairs, or the sampler lacks what it needs.
     """
-    stream = candidates(dataset, choice)
+    if members is not None and members.shape[1:] != (dataset.num_steps,):
+        raise UserError(f"rewards of the ensemble: wanted (members, {dataset.num_steps}), came {members.shape}")
+    stream = candidates(dataset, choice, members=members, asked=asked)
     wanted = choice.pairs if choice.sampler == "uniform" else choice.pairs * _POOL
     drawn = [pair for pair, _ in zip(stream, range(wanted), strict=False)]
     if len(drawn) < choice.pairs:
@@ -97,8 +113,6 @@ def choose(
         )
     if choice.sampler == "uniform":
         return drawn
-    if members is not None and members.shape[1:] != (dataset.num_steps,):
-        raise UserError(f"rewards of the ensemble: wanted (members, {dataset.num_steps}), came {members.shape}")
     pool = Pool(
         size=len(drawn),
         rewards=None if members is None else _returns(dataset, members, drawn),
@@ -236,6 +250,15 @@ def _companies(pairs: Sequence[PairKey], batch: int, said: set[PairKey]) -> Iter
         company = pairs[start : start + batch]
         if any(pair not in said for pair in company):
             yield company
+
+
+def _ranked(dataset: Dataset, choice: Choice, members: np.ndarray | None, usable: np.ndarray) -> np.ndarray:
+    """Numbers of all segments, in the order of `usable`, the best by the mean of the ensemble first."""
+    if members is None:
+        raise UserError("segments are to be drawn by their rank, which wants the rewards of an ensemble (--members)")
+    total = np.concatenate([[0.0], np.cumsum(members.mean(axis=0, dtype=np.float64))])
+    first = np.concatenate([start + np.arange(count) for start, count in zip(dataset.starts, usable, strict=True)])
+    return np.argsort(total[first] - total[first + choice.segment], kind="stable")
 
 
 def _differences(dataset: Dataset, pairs: Sequence[PairKey]) -> np.ndarray:

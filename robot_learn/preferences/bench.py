@@ -3,7 +3,8 @@
 FOLDER/
     data/                          datasets, as `robot-learn collect` makes them
     labels/DATA/TEACHER.jsonl      what teachers said
-    rewards/DATA/TEACHER-LOSS.npz  what was learned from it
+    rewards/DATA/TEACHER-K.npz     how the labels of K + 1 rounds rank all moments, to draw the next round's from
+    rewards/DATA/TEACHER-LOSS.npz  what was learned from all of them
     runs/DATA--METHOD/             trainings
     results/offline/*.json         one result a cell, all that the tables are made of
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from robot_learn import runs
@@ -25,6 +27,7 @@ from robot_learn.preferences.cells import EPISODES, SEEDS, Budget, Cell, Data, M
 from robot_learn.runs import Run
 
 RESULTS = "results/offline"
+DONE = ".done"  # beside the log of what has been prepared
 SHIPPED = "vlm"  # labels of a model come with the project: see `recorded`
 
 
@@ -48,6 +51,9 @@ class Place:
     def rewards(self, data: Data, method: Method) -> Path:
         return self.folder / "rewards" / data.name.partition("/")[2] / f"{method.fitted}.npz"
 
+    def ranking(self, data: Data, method: Method, number: int) -> Path:
+        return self.rewards(data, method).with_name(f"{method.labels}-{number}.npz")
+
     def run(self, cell: Cell) -> Path:
         return self.folder / "runs" / cell.key
 
@@ -67,9 +73,14 @@ def run_cells(
     launcher = launcher or LocalProcesses()
     missing = [cell for cell in wanted if not place.result(cell).exists()]
     say(f"{len(wanted)} cells, {len(wanted) - len(missing)} with a result")
-    for step in (_collect, _label, _fit):
+    rounds = [partial(step, number=number) for number in range(len(budget.rounds)) for step in (_label, _rank)]
+    for step in (_collect, *rounds, _fit):
         jobs = _once(step(cell, place, budget) for cell in missing)
         broken = _run(launcher, jobs, say)
+        for job in jobs:
+            if job.name not in broken:
+                job.log.parent.mkdir(parents=True, exist_ok=True)
+                job.log.with_suffix(DONE).touch()
         missing = [cell for cell in missing if not _name(step(cell, place, budget)) & broken]
     left_out = [cell for cell in missing if not _has_labels(cell, place)]
     for cell in left_out:
@@ -123,18 +134,35 @@ def _collect(cell: Cell, place: Place, budget: Budget) -> Job | None:
     return Job(f"collect {data.name}", data.collect(str(place.root)), place.folder / "logs" / f"{data.name}.txt")
 
 
-def _label(cell: Cell, place: Place, budget: Budget) -> Job | None:
+def _label(cell: Cell, place: Place, budget: Budget, *, number: int) -> Job | None:
+    """One round's questions. Pairs of an earlier round are answered already: lines in the file tell no round."""
     data, method = cell.what
     if method.teacher is None or method.teacher == SHIPPED:
         return None
-    out = place.labels(data, method)
-    if out.exists() and len(out.read_text(encoding="utf-8").splitlines()) >= budget.pairs:
+    out, asked = place.labels(data, method), budget.rounds[number]
+    log = out.with_name(f"{method.labels}-{number}.txt")
+    if log.with_suffix(DONE).exists():
         return None
     words = ["label", data.name, "--root", str(place.root), "--teacher", method.teacher, "--out", str(out)]
-    words += ["--pairs", str(budget.pairs), "--sampler", budget.sampler]
+    words += ["--pairs", str(asked.pairs), "--draw", asked.draw, "--sampler", asked.sampler, "--seed", str(number)]
+    words += ["--members", str(place.ranking(data, method, number - 1))] if asked.draw == "best" else []
     words += ["--kind", method.kind] if method.kind else ["--film", str(budget.pictures)]
     words += ["--camera", data.camera] if data.camera and not method.kind else []
-    return Job(f"label {data.name} {method.labels}", tuple(words), out.with_suffix(".txt"))
+    return Job(f"label {data.name} {method.labels}, round {number + 1}", tuple(words), log)
+
+
+def _rank(cell: Cell, place: Place, budget: Budget, *, number: int) -> Job | None:
+    """How the labels so far rank all moments, for the next round."""
+    data, method = cell.what
+    following = budget.rounds[number + 1 : number + 2]
+    if method.teacher is None or method.teacher == SHIPPED or not following or following[0].draw != "best":
+        return None
+    out = place.ranking(data, method, number)
+    if out.exists():
+        return None
+    words = ["reward", "fit", data.name, str(place.labels(data, method)), "--root", str(place.root), "--seeds", "1"]
+    words += ["--scale", "none", "--out", str(out.with_suffix(".mean.npz")), "--members-out", str(out)]
+    return Job(f"rank {data.name} {method.labels}, round {number + 1}", tuple(words), out.with_suffix(".txt"))
 
 
 def _fit(cell: Cell, place: Place, budget: Budget) -> Job | None:

@@ -85,7 +85,7 @@ NOISY = {
 }
 GRADES = ("random", "medium", "expert")
 # Chance needs more episodes than a script to have been everywhere.
-_TASKS = {"metaworld/drawer-open": (1000, 20), "metaworld/soccer": (1000, 50)}
+_TASKS = {"metaworld/drawer-open": (3000, 20), "metaworld/soccer": (1000, 50)}
 _TASKS |= {"mujoco/cart-pole": (400, 5), "soft/straighten-rope": (300, 20)}
 _CAMERAS = {"metaworld/drawer-open": "side"}  # from where an open drawer is told best
 
@@ -105,14 +105,22 @@ NOISE_DATA = ("drawer-open-random", "cart-pole-random")
 
 
 @dataclass(frozen=True)
-class Budget:
-    """The same for every cell. Not settled: so many updates are too many for IQL with the true reward, see README."""
+class Round:
+    """Pairs that are asked about together, after the rounds before have ranked all moments."""
 
-    pairs: int = 500
+    pairs: int
+    draw: str = "best"  # see `robot_learn.preferences.ask.Choice`
+    sampler: str = "uniform"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The same for every cell; chosen on validation episodes of random drawer data, see README."""
+
+    rounds: tuple[Round, ...] = (Round(500, "even", "k-center"), Round(500), Round(1000), Round(1000))
     pictures: int = 128  # pixels square, of what a teacher who looks is shown
-    sampler: str = "k-center"
     scale: str = "none"  # of fitted rewards
-    updates: int = 40_000
+    updates: int = 15_000
     hidden_size: int = 128
     iql: tuple[str, ...] = ("expectile=0.9", "inverse_temperature=10", "precision=reduced")
 

@@ -88,6 +88,37 @@ def test_too_few_pairs_are_the_users_to_mend() -> None:
         asking.choose(squares.dataset(images=False), Choice(1, minimum_difference=1.0))
 
 
+def test_the_best_segments_come_up_as_often_as_tenfolds_of_their_rank() -> None:
+    data = squares.dataset(episodes=100, steps=10)
+    members = np.random.default_rng(0).normal(size=(2, data.num_steps))
+    mean = members.mean(axis=0)
+    rank = np.empty(data.num_steps)
+    rank[np.argsort(-mean)] = np.arange(1, data.num_steps + 1)
+    pairs = asking.choose(data, Choice(400, draw="best"), members=members)
+    drawn = np.array([rank[data.steps_of(segment)[0]] for pair in pairs for segment in pair])
+    # Of 1000 steps a third each would be among the best 10, 11 to 100 and beyond; a pair of the first ten is soon
+    # used up, so a little less of them.
+    shares = [np.mean((drawn > low) & (drawn <= high)) for low, high in ((0, 10), (10, 100), (100, 1000))]
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.06)
+    evenly = asking.choose(data, Choice(400), members=members)
+    assert np.mean([rank[data.steps_of(segment)[0]] <= 10 for pair in evenly for segment in pair]) < 0.04
+
+
+def test_long_segments_are_ranked_by_their_return() -> None:
+    data = squares.dataset(episodes=3, steps=10)
+    members = np.zeros((1, data.num_steps))
+    members[0, 13] = 1.0  # in the second episode, its fourth step
+    ranked = asking._ranked(data, Choice(1, segment=4, draw="best"), members, np.full(3, 7))
+    assert set(ranked[:4]) == {7, 8, 9, 10}, "the four segments that hold it"
+
+
+def test_the_best_want_an_ensemble() -> None:
+    with pytest.raises(UserError, match="--members"):
+        asking.choose(DATA, Choice(1, draw="best"))
+    with pytest.raises(UserError, match="allowed: best, even"):
+        Choice(1, draw="worst")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_chooses_from_a_dataset(sampler: str) -> None:
     members = np.random.default_rng(0).normal(size=(3, DATA.num_steps))

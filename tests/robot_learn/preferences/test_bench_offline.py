@@ -57,25 +57,30 @@ class Imagined:
 def test_what_cells_share_is_made_once_and_what_fails_takes_its_cells_along(tmp_path: Path) -> None:
     place, said = Place(tmp_path, tmp_path / "labels"), list[str]()
     wanted = cells(["cart-pole-random"], ["iql-simulated", "cpl-simulated", "iql-vlm", "bc"])
-    launcher = Imagined(failing="label bench/cart-pole-random simulated-oracle")
+    launcher = Imagined(failing="label bench/cart-pole-random simulated-oracle, round 1")
     run = [cell for cell in wanted if cell.method in ("iql-simulated", "cpl-simulated", "iql-vlm")]
     assert run_cells(run, place, Budget(), launcher=launcher, say=said.append) == []  # type: ignore[arg-type]
     names = [job.name for job in launcher.jobs]
-    assert names == ["collect bench/cart-pole-random", "label bench/cart-pole-random simulated-oracle"]
+    assert names == ["collect bench/cart-pole-random", "label bench/cart-pole-random simulated-oracle, round 1"]
     assert any("left out  cart-pole-random--iql-vlm" in line for line in said)
+
+
+ROUNDS = (plan.Round(20, "even", "k-center"), plan.Round(10))
 
 
 def test_a_cell_runs_from_nothing_to_its_result_and_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(plan.DATA, "cart-pole-random", plan.Data("mujoco/cart-pole", "random", 12, 5))
     monkeypatch.setattr("robot_learn.preferences.bench.SEEDS", 1)
     monkeypatch.setattr("robot_learn.preferences.bench.EPISODES", 2)
-    place, budget, said = Place(tmp_path, tmp_path / "vlm"), Budget(pairs=20, updates=30), list[str]()
+    place, budget, said = Place(tmp_path, tmp_path / "vlm"), Budget(rounds=ROUNDS, updates=30), list[str]()
     wanted = [Cell("cart-pole-random", "iql-simulated")]
     (path,) = run_cells(wanted, place, budget, say=said.append)
     found = json.loads(path.read_text())
     assert len(found["success"]) == len(found["normalised"]) == 1
     assert found["budget"]["updates"] == 30
     assert found["offline"]["rewards"] == "rewards.npz"
+    labels = (tmp_path / "labels/cart-pole-random/simulated-oracle.jsonl").read_text().splitlines()
+    assert 20 < len(labels) <= 30, "the second round asked about others"
     assert run_cells(wanted, place, budget, say=said.append) == []
     assert said[-1] == "1 cells, 1 with a result"
 
