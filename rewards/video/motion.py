@@ -1,0 +1,143 @@
+"""What moves in a clip: how much at each moment, how often it repeats, which frames show it, and where points go.
+
+Frames at even times miss a landing between two of them, and two clips that are compared in different phases of a stride
+look different when they are alike. So frames are drawn where motion is, or one stride's phases at even distances.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from rewards.video.clip import Clip
+from robot_learn.errors import UserError
+
+SHORTEST_PERIOD = 0.12  # [s]
+REPEATS = 2.0  # a motion is periodic only when it was seen so many times
+ALIKE = 0.35  # how much of the usual difference of two frames may be left after a period
+REST = 0.1  # share of the usual motion that counts even where nothing moves, so that stillness is shown too
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """What was measured of a clip of T frames."""
+
+    energy: np.ndarray  # (T - 1,) mean length of the optical flow, in picture heights a second
+    upward: np.ndarray  # (T - 1,) mean upward flow of what moves, in picture heights a second
+    unlike: np.ndarray  # (T - 1,) for lags of 1 to T - 1 frames: mean difference of frames so far apart; 1 is usual
+    period: float | None  # [s] of a motion that repeats itself
+    fps: float
+
+
+def measure(clip: Clip) -> Motion:
+    """Optical flow (Farneback, 2003) and self-similarity (Cutler and Davis, 2000) of a clip."""
+    grey = clip.grey(160)
+    height = grey.shape[1]
+    energy, upward = [], []
+    for before, after in itertools.pairwise(grey):
+        flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)  # type: ignore[call-overload]
+        length = np.linalg.norm(flow, axis=2)
+        energy.append(float(length.mean()) * clip.fps / height)
+        moving = length >= max(float(np.quantile(length, 0.9)), 1e-3)
+        upward.append(-float(flow[moving, 1].mean()) * clip.fps / height if moving.any() else 0.0)
+    unlike = self_difference(grey)
+    return Motion(np.array(energy), np.array(upward), unlike, _period(unlike, clip.fps), clip.fps)
+
+
+def self_difference(grey: np.ndarray) -> np.ndarray:
+    """(T - 1,) mean absolute difference of frames (T, height, width) that are 1, 2, ... apart, over that of all pairs.
+
+    Pictures are taken without what they all share, so that a background that stands still does not count.
+    """
+    rows = grey.reshape(len(grey), -1).astype(np.float32)
+    rows -= np.median(rows, axis=0)
+    squares = (rows**2).sum(axis=1)
+    distance = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * rows @ rows.T, 0.0))
+    lags = np.array([np.diagonal(distance, lag).mean() for lag in range(1, len(rows))])
+    usual = distance[np.triu_indices(len(rows), 1)].mean()
+    return np.asarray(lags / usual if usual > 0 else np.ones_like(lags))
+
+
+def _period(unlike: np.ndarray, fps: float) -> float | None:
+    """The first lag at which a clip is much more like itself than at the lags around it."""
+    first, last = max(2, int(np.ceil(SHORTEST_PERIOD * fps))), int(len(unlike) // REPEATS)
+    for lag in range(first, last):
+        here = unlike[lag - 1]
+        peak = unlike[: lag - 1].max(initial=0.0)
+        is_dip = here <= unlike[lag - 2] and here <= unlike[lag]
+        if is_dip and here <= (1.0 - ALIKE) * peak and here <= unlike[:last].min() * 1.15:
+            return float(_vertex(unlike, lag) / fps)
+    return None
+
+
+def _vertex(values: np.ndarray, lag: int) -> float:
+    """Where the parabola through a dip and its neighbours is lowest, in lags."""
+    left, here, right = values[lag - 2], values[lag - 1], values[lag]
+    curve = left - 2 * here + right
+    return float(lag + (0.5 * (left - right) / curve if curve > 0 else 0.0))
+
+
+def phase_anchor(motion: Motion) -> int:
+    """The frame in which what moves begins to go up fastest: of a gait, its push-off; the first such in the clip."""
+    if motion.period is None:
+        return 0
+    count = max(2, round(motion.period * motion.fps))
+    return int(np.argmax(motion.upward[:count]))
+
+
+def choose_frames(motion: Motion, count: int) -> np.ndarray:
+    """(count,) rising numbers of frames that tell the motion.
+
+    Of a motion that repeats itself: even phases of two periods, from the push-off. Of another: the first, the last, and
+    between them frames that have the same amount of motion from one to the next.
+
+    Raises:
+        UserError: fewer frames than that are there.
+    """
+    total = len(motion.energy) + 1
+    if not 2 <= count <= total:
+        raise UserError(f"frames to show: wanted 2 to {total}, came {count}")
+    span = 0.0 if motion.period is None else 2 * motion.period * motion.fps
+    start = phase_anchor(motion)
+    if span >= count and start + span <= total - 1:
+        return np.round(start + np.arange(count) * span / count).astype(np.int64)
+    weight = motion.energy + REST * max(float(motion.energy.mean()), 1e-9)
+    done = np.concatenate([[0.0], np.cumsum(weight)])
+    chosen = np.searchsorted(done, np.linspace(0.0, done[-1], count) - 1e-9)
+    return _apart(np.clip(chosen, 0, total - 1), total)
+
+
+def _apart(chosen: np.ndarray, total: int) -> np.ndarray:
+    """Rising numbers below `total`, moved by as little as makes them all different."""
+    rising = chosen.astype(np.int64)
+    for index in range(1, len(rising)):
+        rising[index] = max(rising[index], rising[index - 1] + 1)
+    for index in range(len(rising) - 1, -1, -1):
+        rising[index] = min(rising[index], total - len(rising) + index)
+    return np.asarray(rising)
+
+
+def tracks(clip: Clip, most: int = 40) -> np.ndarray:
+    """Points that can be followed from the first frame to the last (P, T, 2), x and y in picture heights; P may be 0.
+
+    Corners (Shi and Tomasi, 1994) are followed by pyramids of Lucas and Kanade's flow; a point that does not come back
+    to where it was when followed backwards is lost.
+    """
+    grey = clip.grey(320)
+    corners = cv2.goodFeaturesToTrack(grey[0], most * 4, 0.01, 5)
+    if corners is None:
+        return np.zeros((0, len(grey), 2))
+    places, alive = [corners.reshape(-1, 2)], np.ones(len(corners), dtype=bool)
+    for before, after in itertools.pairwise(grey):
+        here = places[-1].astype(np.float32).reshape(-1, 1, 2)
+        there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, here, None)  # type: ignore[call-overload]
+        back, returned, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None)  # type: ignore[call-overload]
+        alive &= (found.ravel() == 1) & (returned.ravel() == 1)
+        alive &= np.linalg.norm((back - here).reshape(-1, 2), axis=1) < 1.0
+        places.append(there.reshape(-1, 2))
+    paths = np.stack(places, axis=1)[alive] / grey.shape[1]
+    travelled = np.ptp(paths, axis=1).sum(axis=1)
+    return np.asarray(paths[np.argsort(-travelled)[:most]])
