@@ -17,7 +17,7 @@ import numpy as np
 from rewards.models.messages import image_hash
 from rewards.preference.query import Answer, Query
 from rewards.preference.sheets import png
-from rewards.preference.sights import SIGHTS
+from rewards.preference.sights import SIGHTS, Sight
 from robot_learn.errors import UserError, unknown
 
 
@@ -80,8 +80,39 @@ class Vision:
         return float(difference > 0), confidence
 
 
+@dataclass(frozen=True)
+class Views:
+    """Several views of one moment, pictures beside each other: depth, which one camera does not see, another does."""
+
+    sights: tuple[Sight, ...]
+
+    @property
+    def name(self) -> str:
+        return "+".join(sight.name for sight in self.sights)
+
+    @property
+    def noise(self) -> float:
+        return float(np.sqrt(sum(sight.noise**2 for sight in self.sights))) / len(self.sights)
+
+    def progress(self, picture: np.ndarray) -> float | None:
+        """The mean over the views in a picture (height, views * width, 3) uint8; None where one of them sees nothing.
+
+        Raises:
+            UserError: the picture is not as wide as its views together.
+        """
+        count = len(self.sights)
+        if picture.shape[1] % count:
+            raise UserError(f"vision: wanted {count} views beside each other, came {picture.shape[1]} pixels")
+        parts = np.split(picture, count, axis=1)
+        seen = [sight.progress(part) for sight, part in zip(self.sights, parts, strict=True)]
+        known = [one for one in seen if one is not None]
+        return float(np.mean(known)) if len(known) == len(seen) else None
+
+
 def of_task(task: str, camera: str | None = None) -> Vision:
-    """The teacher for a task, seen from a camera; by default from one that something is written down for.
+    """The teacher for a task, seen from a camera, or from several ("side+corner") whose pictures lie beside each other.
+
+    By default the camera is one that something is written down for.
 
     Raises:
         UserError: nobody has written down what is to be measured there.
@@ -89,6 +120,9 @@ def of_task(task: str, camera: str | None = None) -> Vision:
     cameras = [seen for known, seen in SIGHTS if known == task]
     if not cameras:
         raise UserError(f"{unknown('sight for vision', task, {known for known, _ in SIGHTS})}; or show a goal picture")
-    if camera is not None and camera not in cameras:
-        raise unknown(f"camera with a sight of {task}", camera, cameras)
-    return Vision(SIGHTS[task, camera or cameras[0]])
+    views = (camera or cameras[0]).split("+")
+    for view in views:
+        if view not in cameras:
+            raise unknown(f"camera with a sight of {task}", view, cameras)
+    sights = tuple(SIGHTS[task, view] for view in views)
+    return Vision(sights[0] if len(sights) == 1 else Views(sights))

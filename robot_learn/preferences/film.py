@@ -6,7 +6,7 @@ seconds, drawing them all takes many minutes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -58,6 +58,8 @@ def film(
 ) -> Dataset:
     """The dataset with pictures (size, size, 3) uint8 of the frames named, from the task's first camera by default.
 
+    Several cameras, "side+corner", give their pictures beside each other, (size, cameras * size, 3).
+
     Args:
         on_episode: called with the number of episodes that were run again, and of all that will be.
 
@@ -70,11 +72,12 @@ def film(
         raise UserError(f"dataset of {dataset.task}: only what `robot-learn collect` made can be run again and filmed")
     episode_of = np.searchsorted(dataset.starts + np.arange(dataset.num_episodes), wanted, side="right") - 1
     episodes = np.unique(episode_of)
-    pictures = np.zeros((len(wanted), size, size, 3), dtype=np.uint8)
     with closing(sims.make(dataset.task, WORLDS, autoreset=False)) as env:
+        views = (camera or env.worlds.cameras[0]).split("+")
+        pictures = np.zeros((len(wanted), size, len(views) * size, 3), dtype=np.uint8)
         for begin in range(0, len(episodes), WORLDS):
             on_episode(begin, len(episodes))
-            _run_again(env, dataset, int(first), episodes[begin : begin + WORLDS], wanted, pictures, camera)
+            _run_again(env, dataset, int(first), episodes[begin : begin + WORLDS], wanted, pictures, views)
     on_episode(len(episodes), len(episodes))
     images: Any = Filmed(len(dataset.observations), wanted, pictures)
     return replace(dataset, images=images)
@@ -87,14 +90,14 @@ def _run_again(
     episodes: np.ndarray,
     wanted: np.ndarray,
     pictures: np.ndarray,
-    camera: str | None,
+    views: Sequence[str],
 ) -> None:
     """A world an episode; one whose episode is over stands where it ended, and is not looked at."""
     assert dataset.actions is not None
     filled = np.resize(episodes, env.num_envs)
     observed, _ = env.reset(seed=[first_seed + int(episode) for episode in filled])
     lengths, starts = dataset.lengths[filled], dataset.starts[filled]
-    name, size = camera or env.worlds.cameras[0], pictures.shape[1]
+    size = pictures.shape[1]
     for step in range(int(lengths.max()) + 1):
         here = (starts + filled + step)[: len(episodes)]  # the frame of each episode
         running = (step <= lengths)[: len(episodes)]
@@ -102,7 +105,8 @@ def _run_again(
         rows = np.searchsorted(wanted, here)
         seen = np.flatnonzero(running & (wanted[np.minimum(rows, len(wanted) - 1)] == here))
         if len(seen):
-            pictures[rows[seen]] = env.worlds.pictures(size, size, name, seen.tolist())
+            shown = [env.worlds.pictures(size, size, view, seen.tolist()) for view in views]
+            pictures[rows[seen]] = np.concatenate(shown, axis=2)
         if step == lengths.max():
             return
         # The worlds, not the environment: it has no clock, and an episode that was cut short is none of its business.

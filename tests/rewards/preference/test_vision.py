@@ -12,7 +12,7 @@ import pytest
 from rewards.preference.goals import COLOURS, By, Goal, axes, likeness_distance
 from rewards.preference.query import Query
 from rewards.preference.sights import MEASURES, SIGHTS, Sight, Term, Thing, find, measure
-from rewards.preference.vision import Vision, of_task
+from rewards.preference.vision import Views, Vision, of_task
 from robot_learn.errors import UserError
 from tests.rewards.preference import squares
 
@@ -220,6 +220,18 @@ def test_every_sight_names_measures_and_things_that_exist(task: str, camera: str
         assert term.start != term.end
     assert {thing.hidden_by for thing in sight.things.values()} <= {"", *sight.things}
     assert measure(sight, np.zeros((128, 128, 3), dtype=np.uint8)) is None
+
+
+def test_views_beside_each_other_count_alike_and_all_must_show_it() -> None:
+    sight = SIGHTS["mujoco/cart-pole", "side"]
+    views, left, right = Views((sight, sight)), pole(0.1), pole(0.6)
+    alone = np.array([sight.progress(picture) for picture in (left, right)], dtype=float)
+    assert views.progress(np.concatenate([left, right], axis=1)) == pytest.approx(alone.mean())
+    assert views.progress(np.concatenate([left, np.zeros_like(right)], axis=1)) is None
+    assert views.noise == pytest.approx(sight.noise / np.sqrt(2))
+    with pytest.raises(UserError, match="2 views beside each other, came 63"):
+        views.progress(left[:, :63])
+    assert of_task("metaworld/drawer-open", "side+corner").name == "vision:drawer-open/side+drawer-open/corner"
 
 
 def test_what_nobody_has_written_down_is_refused_with_what_there_is() -> None:

@@ -42,6 +42,14 @@ def test_pictures_are_those_that_were_taken_the_first_time(both: tuple[Dataset, 
     assert done[-1][0] == done[-1][1] <= blind.num_episodes
 
 
+def test_views_of_several_cameras_lie_beside_each_other(both: tuple[Dataset, Dataset]) -> None:
+    wide = film(both[0], [3, 5], 16, camera="side+side").images
+    alone = film(both[0], [3, 5], 16, camera="side").images
+    assert wide is not None
+    assert alone is not None
+    np.testing.assert_array_equal(wide[[3, 5]], np.concatenate([alone[[3, 5]]] * 2, axis=2))
+
+
 def test_a_frame_that_was_not_filmed_is_named(both: tuple[Dataset, Dataset]) -> None:
     filmed = film(both[0], [3, 5], 16).images
     assert filmed is not None
