@@ -132,9 +132,7 @@ class BenchOffline:
     """iql-true, iql-simulated, iql-vision, iql-vlm, iql-average, bc, bc-10, rebrac, cpl-simulated; by default all."""
     noise: bool = False
     """Sweep wrong labels instead: which learner survives what."""
-    pairs: int = 500
-    """Comparisons that a teacher is asked for."""
-    updates: int = 40_000
+    updates: int = 15_000
     """Of each seed."""
     workers: OptionalInt = None
     """Cells at once; by default one a core."""
@@ -153,7 +151,7 @@ class BenchOffline:
         from robot_learn.preferences import bench, cells
         from robot_learn.preferences import table as tables
 
-        budget = cells.Budget(self.pairs, updates=self.updates)
+        budget = cells.Budget(updates=self.updates)
         place = bench.Place(self.out, Path(__file__).parents[2] / "benchmarks" / "recordings" / "labels")
         wanted = cells.cells(self.data, self.methods, noise=self.noise)
         if self.dry_run:

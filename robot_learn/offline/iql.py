@@ -44,7 +44,6 @@ TURN = 100  # updates of a seed before it is the next one's turn
 # Of the last layers' first matrices. The authors' sqrt(2) makes the first actions and values wild, and unlearning them
 # costs hundreds of updates.
 LAST_GAIN = 0.1
-SPREAD_PACE = 0.01  # of an update, in how far advantages usually are from 0
 LOSSES = ("value", "q", "actor")
 
 
@@ -55,7 +54,6 @@ class IqlConfig:
     total_updates: int = 1_000_000  # after which the actor's learning rate has decayed to zero, by a cosine
     expectile: float = 0.7
     inverse_temperature: float = 3.0
-    advantages: Literal["plain", "spread"] = "plain"  # in units of reward, or of how far they usually are from 0
     largest_weight: float = 100.0
     gamma: float = 0.99
     polyak: float = 0.005
@@ -76,8 +74,6 @@ class IqlConfig:
             raise UserError(f"expectile is {self.expectile}: wanted between 0 and 1")
         if self.gamma == 1.0 and self.bins:
             raise UserError("gamma is 1: histograms want values that are bounded, so gamma below 1")
-        if self.advantages not in ("plain", "spread"):
-            raise unknown("unit of advantages", self.advantages, ("plain", "spread"))
         if self.reward_scale not in SCALES:
             raise unknown("reward scale", self.reward_scale, SCALES)
         if self.precision not in ("float32", "reduced"):
@@ -158,7 +154,6 @@ class _Stack:
         self._next_inputs = torch.zeros(*shape, width, device=tensors.device)  # s', 0: V has no use for an action
         self.losses = torch.zeros(len(LOSSES), len(seeds), dtype=torch.float64, device=tensors.device)  # sums
         self._sums = torch.zeros(len(LOSSES), *shape, device=tensors.device)  # of this turn, a batch's steps apart
-        self._squares = torch.zeros(2, len(seeds), 1, device=tensors.device)  # mean of A^2 and its share, slowly moving
         self._graph: torch.cuda.CUDAGraph | None = None
         self._captured = (self._rate, self._rate)  # rows and rates that the graph reads
 
@@ -281,7 +276,7 @@ class _Stack:
         whitened = (self._networks.inputs[..., -act_dim:] - mean) * torch.exp(-log_std)
         squared = whitened.square()
         log_prob = (-0.5 * squared - log_std).sum(-1) - act_dim * 0.5 * math.log(2.0 * math.pi)
-        weight = torch.exp(config.inverse_temperature * self._in_units(advantage)).clamp(max=config.largest_weight)
+        weight = torch.exp(config.inverse_temperature * advantage).clamp(max=config.largest_weight)
         self._sums[2].addcmul_(weight, log_prob, value=-1.0)
         weight = (weight / weight.shape[1]).unsqueeze(-1)
         slope = 1.0 - mean.square()
@@ -289,20 +284,6 @@ class _Stack:
         self._networks.extra_gradients[ACTOR] = (weight * (1.0 - squared)).sum(1)
         free = self._networks.extra[ACTOR] == log_std.squeeze(1)  # a deviation at its bound is held there
         self._networks.extra_gradients[ACTOR] *= free
-
-    def _in_units(self, advantage: Tensor) -> Tensor:
-        """Advantages (S, N) as the temperature is meant for them.
-
-        In units of their root mean square, which is followed slowly, one temperature serves rewards of any size: those
-        that were learned from comparisons have none of their own.
-        """
-        if self._config.advantages == "plain":
-            return advantage
-        squares, share = self._squares
-        squares.lerp_(advantage.square().mean(1, keepdim=True), SPREAD_PACE)
-        share.lerp_(torch.ones_like(share), SPREAD_PACE)
-        scaled: Tensor = advantage * (share / squares.clamp(min=1e-12)).sqrt()
-        return scaled
 
     def policies(self) -> list[MlpPolicy]:
         """One a seed."""
@@ -344,7 +325,6 @@ class _Stack:
                 "values": self._networks.values,
                 "optimiser": self._optimiser.state_dict(),
                 "batches": self._batches.state(),
-                "squares": self._squares,
             }
         )
 
@@ -356,7 +336,6 @@ class _Stack:
         self._rate = self._optimiser.param_groups[0]["lr"]
         self._graph = None  # it writes to the memory of before
         self._batches.load_state(state["batches"])
-        self._squares.copy_(state["squares"])
 
 
 def _parameter(values: Tensor, gradient: Tensor) -> torch.nn.Parameter:

@@ -124,9 +124,12 @@ class Budget:
     hidden_size: int = 128
     iql: tuple[str, ...] = ("expectile=0.9", "inverse_temperature=10", "precision=reduced")
 
+    rebrac: tuple[str, ...] = ("actor_penalty=0.01", "batch_size=256", "hidden_layers=2", "learning_rate=0.0003")
+
     def settings(self, algorithm: str) -> tuple[str, ...]:
-        """Words for `--set`."""
-        return (f"hidden_size={self.hidden_size}", *(self.iql if algorithm == "iql" else ()))
+        """Words for `--set`: networks and batches of one size, so that a learner is not the better for more of them."""
+        own = {"iql": self.iql, "rebrac": self.rebrac}
+        return (f"hidden_size={self.hidden_size}", *own.get(algorithm, ()))
 
 
 @dataclass(frozen=True)
