@@ -14,8 +14,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from rewards.lettering import png
 from rewards.models.messages import image_hash
-from rewards.preference.sheets import png
 from rewards.preference.sights import Points, Thing, find
 from robot_learn.errors import UserError, unknown
 

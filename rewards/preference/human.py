@@ -15,9 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rewards.lettering import png
 from rewards.models.messages import image_hash
 from rewards.preference.query import Answer, Query
-from rewards.preference.sheets import Look, png, sheet
+from rewards.preference.sheets import Look, sheet
 from robot_learn.errors import UserError
 
 CHOICES = {"1": 0.0, "2": 1.0, "=": 0.5}

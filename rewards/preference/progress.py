@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from rewards.lettering import png
 from rewards.models import Client, Message, Request, Usage
 from rewards.preference.replies import UnreadableError, read_lines
-from rewards.preference.sheets import Look, png
+from rewards.preference.sheets import Look
 from robot_learn.errors import UserError
 
 MOST_FRAMES = 30  # that a model is shown at once

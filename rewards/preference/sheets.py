@@ -6,41 +6,23 @@ drawn from a table and not by a library whose fonts change, and pictures are enl
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from rewards.lettering import write
 from robot_learn.errors import UserError
 
 Crop = tuple[float, float, float, float]  # left, top, right, bottom as shares of the picture
 
 MAX_PAIRS = 12
 
-# Five columns by seven rows, one number a row, the highest bit on the left.
-_GLYPHS = {
-    "0": (14, 17, 19, 21, 25, 17, 14),
-    "1": (4, 12, 4, 4, 4, 4, 14),
-    "2": (14, 17, 1, 2, 4, 8, 31),
-    "3": (31, 2, 4, 2, 1, 17, 14),
-    "4": (2, 6, 10, 18, 31, 2, 2),
-    "5": (31, 16, 30, 1, 1, 17, 14),
-    "6": (6, 8, 16, 30, 17, 17, 14),
-    "7": (31, 1, 2, 4, 8, 8, 8),
-    "8": (14, 17, 17, 14, 17, 17, 14),
-    "9": (14, 17, 17, 15, 1, 2, 12),
-    "a": (0, 0, 14, 1, 15, 17, 15),
-    "b": (16, 16, 30, 17, 17, 17, 30),
-}
-_GLYPH_ROWS, _GLYPH_COLUMNS = 7, 5
-_LETTER_SCALE = 3  # pixels a dot
 _HEADING = 30  # pixels above a picture for its name
 _GAP = 6  # pixels between the pictures of a pair
 _MARGIN = 20  # pixels between pairs and around the sheet
-_PAPER, _INK = 255, 0
+_PAPER = 255
 
 
 @dataclass(frozen=True)
@@ -109,27 +91,9 @@ def sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         top, left = _MARGIN + index // across * cell_height, _MARGIN + index % across * cell_width
         for side, picture in enumerate(pair):
             at = left + side * (width + _GAP)
-            _write(paper, f"{index + 1}{'ab'[side]}", top, at)
+            write(paper, f"{index + 1}{'ab'[side]}", top, at, height=_HEADING)
             paper[top + _HEADING : top + _HEADING + height, at : at + width] = picture
     return paper
-
-
-def png(picture: np.ndarray, effort: int = 9) -> bytes:
-    """A picture (height, width, 3) uint8 as a PNG file, each row written as the difference to the one above.
-
-    What a model is shown is written with the effort 9, always: recordings are found by the bytes.
-    """
-    height, width = picture.shape[:2]
-    rows = np.vstack([np.zeros((1, width * 3), dtype=np.uint8), picture.reshape(height, width * 3)])
-    filtered = np.full((height, 1 + width * 3), 2, dtype=np.uint8)  # 2: PNG's filter "up"
-    filtered[:, 1:] = rows[1:] - rows[:-1]
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, red green blue
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), effort)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def _cropped(picture: np.ndarray, crop: Crop) -> np.ndarray:
@@ -137,14 +101,3 @@ def _cropped(picture: np.ndarray, crop: Crop) -> np.ndarray:
     left, right = (round(share * width) for share in (crop[0], crop[2]))
     top, bottom = (round(share * height) for share in (crop[1], crop[3]))
     return picture[top : max(bottom, top + 1), left : max(right, left + 1)]
-
-
-def _write(paper: np.ndarray, text: str, top: int, left: int) -> None:
-    """Draw a name in the heading of a picture."""
-    weights = 1 << np.arange(_GLYPH_COLUMNS - 1, -1, -1)
-    for number, letter in enumerate(text):
-        dots = (np.array(_GLYPHS[letter])[:, None] & weights) > 0
-        large = np.kron(dots, np.ones((_LETTER_SCALE, _LETTER_SCALE))) > 0
-        at = left + number * (_GLYPH_COLUMNS + 1) * _LETTER_SCALE
-        under = top + (_HEADING - _GLYPH_ROWS * _LETTER_SCALE) // 2
-        paper[under : under + large.shape[0], at : at + large.shape[1]][large] = _INK

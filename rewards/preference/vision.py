@@ -14,9 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
+from rewards.lettering import png
 from rewards.models.messages import image_hash
 from rewards.preference.query import Answer, Query
-from rewards.preference.sheets import png
 from rewards.preference.sights import SIGHTS, Sight
 from robot_learn.errors import UserError, unknown
 

@@ -14,11 +14,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from rewards.lettering import png
 from rewards.models import Client, Message, NoReplyError, Request
 from rewards.models.messages import image_hash, prompt_hash
 from rewards.preference.query import Answer, Query
 from rewards.preference.replies import UnreadableError, Verdict, combine, read_choice, read_sheet
-from rewards.preference.sheets import MAX_PAIRS, Look, png, sheet
+from rewards.preference.sheets import MAX_PAIRS, Look, sheet
 from robot_learn.errors import UserError
 
 T = TypeVar("T")

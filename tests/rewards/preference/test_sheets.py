@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
+from rewards.lettering import png
 from rewards.models.messages import image_hash
-from rewards.preference.sheets import MAX_PAIRS, Look, png, sheet
+from rewards.preference.sheets import MAX_PAIRS, Look, sheet
 from robot_learn.errors import UserError
 from tests.rewards.preference import squares
 
 
 def plain(value: int, size: int = 40) -> np.ndarray:
     return np.full((size, size, 3), value, dtype=np.uint8)
-
-
-def test_a_png_file_holds_every_pixel_as_opencv_reads_it() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
-    read = cv2.imdecode(np.frombuffer(png(picture), np.uint8), cv2.IMREAD_COLOR)
-    assert read is not None
-    assert np.array_equal(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), picture)
 
 
 def test_a_sheet_never_changes_since_recorded_replies_are_found_by_its_hash() -> None:
