@@ -145,7 +145,7 @@ def table(robot: Signals, video: Motion | None = None) -> str:
     rows = [
         f"robot: {robot.seconds:.1f} s seen" + (", ended by a fall" if robot.fell else ""),
         f"robot: forward speed {robot.speed:.2f} m/s",
-        f"robot: height of the torso {low:.2f} to {high:.2f} m, mean {mean:.2f}; up to {robot.rise:.2f} above its start",
+        f"robot: height of the torso {low:.2f} to {high:.2f} m, mean {mean:.2f}, {robot.rise:.2f} above its start",
         f"robot: tilt {robot.tilt[0]:.0f} to {robot.tilt[1]:.0f} deg; {robot.turns:+.2f} whole turns in all",
         f"robot: joints swing by {robot.swing:.2f} rad, at {robot.activity:.2f} rad/s on average",
         "robot: " + _rhythm(robot.period, robot.regularity),
