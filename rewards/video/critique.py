@@ -7,28 +7,17 @@ measured in the video and of the robot, which pictures tell badly (speed, height
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from robot_learn.errors import UserError
+from rewards.video.forms import Form, check_codes, read_form
 
 MOST_PROBLEMS = 4
-_BLOCK = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 
 
-class UnreadableCritiqueError(UserError):
-    """A reply that is no critique. The message is meant for the model that wrote it."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-class Problem(_Strict):
+class Problem(Form):
     """One difference."""
 
     problem: str = Field(
@@ -41,7 +30,7 @@ class Problem(_Strict):
     confidence: float = Field(ge=0.0, le=1.0)
 
 
-class Critique(_Strict):
+class Critique(Form):
     """What a model says of a video and a rollout."""
 
     video_codes: tuple[str, ...] = Field(description="the three digits on each sheet of the video, in order")
@@ -57,37 +46,9 @@ def read_critique(text: str, *, video_codes: Sequence[str], robot_codes: Sequenc
     """The critique in a reply, whose sheets carried these numbers.
 
     Raises:
-        UnreadableCritiqueError: it is none, or its author did not see the pictures.
+        UnreadableFormError: it is none, or its author did not see the pictures.
     """
-    found = _BLOCK.findall(text)
-    if len(found) != 1:
-        raise UnreadableCritiqueError(f"wanted exactly one ```json block in the reply, came {len(found)}")
-    try:
-        critique = Critique.model_validate_json(found[0])
-    except ValidationError as error:
-        raise UnreadableCritiqueError(f"the critique is not in the form that was asked for:\n{faults(error)}") from None
-    for what, said, wanted in (
-        ("video", critique.video_codes, video_codes),
-        ("robot", critique.robot_codes, robot_codes),
-    ):
-        if tuple(said) != tuple(wanted):
-            raise UnreadableCritiqueError(
-                f"{what}_codes are {list(said)}, which is not what is written on the sheets of the {what}: look at the "
-                "pictures again, and if you see none, say so and stop"
-            )
+    critique = read_form(text, Critique)
+    check_codes("video_codes", critique.video_codes, video_codes)
+    check_codes("robot_codes", critique.robot_codes, robot_codes)
     return critique
-
-
-def faults(error: ValidationError) -> str:
-    """What a schema refused: key, what was wanted, what came."""
-    lines = []
-    for fault in error.errors(include_url=False):
-        key = ".".join(str(part) for part in fault["loc"]) or "(the whole)"
-        came = json.dumps(fault.get("input"), default=str)
-        lines.append(f"- {key}: {fault['msg']}; came {came[:120]}")
-    return "\n".join(lines)
-
-
-def form(model: type[BaseModel]) -> str:
-    """A schema as JSON, for a prompt."""
-    return json.dumps(model.model_json_schema(), indent=1)

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from rewards.video.critique import faults
+from rewards.video.forms import Form, UnreadableFormError, read_form
 from rewards.video.terms import Edit, Term, Terms
 from robot_learn.errors import UserError
 
 FEWEST, MOST = 1, 8  # alternatives
-_BLOCK = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 
 
-class UnreadableEditsError(UserError):
-    """A reply without edits that can be made. The message is meant for the model that wrote it."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EditForm(_Strict):
+class EditForm(Form):
     """One edit, as a model writes it."""
 
     edit: Literal["add", "rewrite", "weigh", "remove"]
@@ -35,14 +25,14 @@ class EditForm(_Strict):
     code: str | None = Field(default=None, max_length=6000, description="def TERM(scene, action): ...; to add, rewrite")
 
 
-class AlternativeForm(_Strict):
+class AlternativeForm(Form):
     """One way to answer the critique."""
 
     idea: str = Field(min_length=3, max_length=400)
     edits: tuple[EditForm, ...] = Field(min_length=1, max_length=12)
 
 
-class EditsForm(_Strict):
+class EditsForm(Form):
     """What a model answers."""
 
     alternatives: tuple[AlternativeForm, ...] = Field(min_length=FEWEST, max_length=MOST)
@@ -66,17 +56,11 @@ def read_edits(text: str, terms: Terms | None, check: Callable[[str], Any], *, w
         wanted: how many alternatives there must be.
 
     Raises:
-        UnreadableEditsError: it names the alternative, the edit and what was wrong with it.
+        UnreadableFormError: it names the alternative, the edit and what was wrong with it.
     """
-    blocks = _BLOCK.findall(text)
-    if len(blocks) != 1:
-        raise UnreadableEditsError(f"wanted exactly one ```json block in the reply, came {len(blocks)}")
-    try:
-        form = EditsForm.model_validate_json(blocks[0])
-    except ValidationError as error:
-        raise UnreadableEditsError(f"the edits are not in the form that was asked for:\n{faults(error)}") from None
+    form = read_form(text, EditsForm)
     if len(form.alternatives) != wanted:
-        raise UnreadableEditsError(f"wanted {wanted} alternatives, came {len(form.alternatives)}")
+        raise UnreadableFormError(f"wanted {wanted} alternatives, came {len(form.alternatives)}")
     found, wrong = [], []
     for number, each in enumerate(form.alternatives, start=1):
         try:
@@ -84,10 +68,10 @@ def read_edits(text: str, terms: Terms | None, check: Callable[[str], Any], *, w
         except UserError as error:
             wrong.append(f"alternative {number} ({each.idea}): {error}")
     if wrong:
-        raise UnreadableEditsError("\n\n".join(wrong))
+        raise UnreadableFormError("\n\n".join(wrong))
     texts = [each.terms.program() for each in found]
     if len(set(texts)) < len(texts):
-        raise UnreadableEditsError("two alternatives come to the same reward; wanted different ones")
+        raise UnreadableFormError("two alternatives come to the same reward; wanted different ones")
     return tuple(found)
 
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rewards.video.critique import Critique, UnreadableCritiqueError, form, read_critique
+from rewards.video.critique import Critique, read_critique
+from rewards.video.forms import UnreadableFormError
 from rewards.video.sheets import contact_sheet
 from robot_learn.errors import UserError
 from tests.rewards.video import filmed
@@ -51,8 +52,8 @@ def test_a_critique_is_read_with_types() -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"video_codes": ["124"]}, "not what is written on the sheets of the video"),
-        ({"robot_codes": ["789", "456"]}, "not what is written on the sheets of the robot"),
+        ({"video_codes": ["124"]}, "video_codes are"),
+        ({"robot_codes": ["789", "456"]}, "robot_codes are"),
         ({"likeness": 11}, "likeness: Input should be less than or equal to 10"),
         ({"problems": [PROBLEM | {"direction": "up"}]}, r"problems\.0\.direction"),
         ({"problems": [PROBLEM | {"confidence": None}]}, r"problems\.0\.confidence"),
@@ -62,18 +63,18 @@ def test_a_critique_is_read_with_types() -> None:
     ],
 )
 def test_what_is_wrong_is_named_for_the_model_that_wrote_it(changed: dict[str, Any], says: str) -> None:
-    with pytest.raises(UnreadableCritiqueError, match=says):
+    with pytest.raises(UnreadableFormError, match=says):
         read(reply(**changed))
 
 
 @pytest.mark.parametrize("text", ["no block", reply() + reply(), "```json\n{broken\n```"])
 def test_a_reply_without_one_block_of_json_is_refused(text: str) -> None:
-    with pytest.raises(UnreadableCritiqueError):
+    with pytest.raises(UnreadableFormError):
         read(text)
 
 
 def test_the_form_that_is_asked_for_names_every_key_and_choice() -> None:
-    shown = json.loads(form(Critique))
+    shown = json.loads(Critique.asked())
     assert set(shown["required"]) == set(SAID) - {"keep"}
     assert "symmetry" in shown["$defs"]["Problem"]["properties"]["quantity"]["enum"]
 

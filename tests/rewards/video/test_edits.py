@@ -9,7 +9,8 @@ import pytest
 
 import sims
 from rewards.program import check
-from rewards.video.edits import UnreadableEditsError, read_edits
+from rewards.video.edits import read_edits
+from rewards.video.forms import UnreadableFormError
 from tests.rewards.video.test_terms import BOTH
 
 ANT = sims.task("mujoco/ant")
@@ -41,7 +42,7 @@ def test_alternatives_become_rewards() -> None:
 def test_a_first_reward_is_all_additions() -> None:
     (made,) = read(reply([CALM]), 1, None)
     assert made.terms.names == ("calm",)
-    with pytest.raises(UnreadableEditsError, match=r"every edit adds a term; came weigh"):
+    with pytest.raises(UnreadableFormError, match=r"every edit adds a term; came weigh"):
         read(reply([CALM, FASTER]), 1, None)
 
 
@@ -59,12 +60,12 @@ def test_a_first_reward_is_all_additions() -> None:
     ],
 )
 def test_what_cannot_be_made_is_named_for_its_author(text: str, wanted: int, says: str) -> None:
-    with pytest.raises(UnreadableEditsError, match=says):
+    with pytest.raises(UnreadableFormError, match=says):
         read(text, wanted)
 
 
 def test_every_wrong_alternative_is_named_at_once() -> None:
-    with pytest.raises(UnreadableEditsError) as raised:
+    with pytest.raises(UnreadableFormError) as raised:
         read(reply([FASTER | {"term": "a"}], [CALM], [FASTER | {"term": "b"}]), 3)
     assert "alternative 1" in str(raised.value)
     assert "alternative 3" in str(raised.value)
