@@ -22,8 +22,8 @@ ERROR_PACE = 10.0  # how much faster than a weight the error rate of a source mo
 class BradleyTerryConfig(DescentConfig):
     members: int = 3  # of each seed's ensemble
     hidden: tuple[int, ...] = (256, 256)
-    output: Output = "tanh"
-    inverse_temperature: float = 5.0  # beta: 1 leaves a tanh no room to tell one frame from another at its ends
+    output: Output = "linear"  # a tanh, as in RL-VLM-F, has no room left for the best among the good
+    inverse_temperature: float = 5.0  # beta: with a tanh, 1 leaves no room to tell one frame from another at its ends
     loss: Loss = "cross-entropy"
     label_smoothing: float = 0.0
     error: float = 0.2  # loss "confusion" without a table: what a source's rate of wrong labels is first taken for

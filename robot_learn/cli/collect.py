@@ -37,6 +37,9 @@ class Collect:
     """Steps on average that a random action is held; 1 draws anew each step, which hardly moves an arm."""
     noise: float = 0.0
     """Standard deviation of what is added to undisturbed actions, in half ranges."""
+    intended: bool = False
+    """Record the actions that the actor meant, not what chance made of them: for imitation, which then sees how one
+    comes back from where one should not be. Learners from rewards need the actions that were taken."""
     images: OptionalInt = None
     """Also take a picture of every moment, of so many pixels square."""
     camera: OptionalText = None
@@ -66,7 +69,7 @@ class Collect:
         options: dict[str, Any] = {"reward": self.reward, "max_episode_steps": self.steps}
         with collecting.worlds(self.task, self.num_envs, **shape, **options) as (env, watch):
             who = collecting.actor(env, self.actor, self.run_folder, needed=self.grade != "random")
-            acting = graded.Acting(env, who, self.hold, self.noise)
+            acting = graded.Acting(env, who, self.hold, self.noise, self.intended)
             settings |= {"max_episode_steps": env.task.max_episode_steps}
             settings |= {"camera": None if self.images is None else self.camera or env.worlds.cameras[0]}
             name = self.out or f"{task.name}/{self.grade}"
@@ -102,6 +105,7 @@ def _settings(command: Collect) -> dict[str, Any]:
 
     names = ("grade", "actor", "reward", "hold", "noise", "images", "seed")
     settings = {"generator": GENERATOR, "generator_version": VERSION} | {name: getattr(command, name) for name in names}
+    settings |= {"intended": True} if command.intended else {}
     settings["policy"] = None if command.run_folder is None else hash_of_policy(command.run_folder)
     return settings | ({"num_envs": command.num_envs} if command.actor == "planner" else {})
 

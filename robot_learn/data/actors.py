@@ -81,6 +81,7 @@ class Disturbed:
         self._rngs = [np.random.default_rng([seed, _STREAM]) for seed in seeds]
         self._random = np.zeros(len(self._rngs), dtype=bool)
         self._drawn = np.zeros((len(self._rngs), len(low)))
+        self.intended = self._drawn.astype(np.float32)  # (N, act_dim) what the actor would have done without chance
 
     def __call__(self, step: int, scene: Scene, observations: np.ndarray) -> np.ndarray:
         chance = np.array([rng.random(2) for rng in self._rngs])
@@ -91,9 +92,11 @@ class Disturbed:
         self._random = stays | (ends & (chance[:, 1] < self._begin(step)))
         self._drawn = np.where((self._random & ends)[:, None], uniform, self._drawn)
         if (self._epsilon >= 1.0).all():  # not: if all are random just now, for scripts keep track of their phases
-            return self._drawn.astype(np.float32)
-        half = 0.5 * (self._high - self._low)
-        wanted = self._actor(step, scene, observations) + self._noise * half * normal
+            self.intended = self._drawn.astype(np.float32)
+            return self.intended
+        half, meant = 0.5 * (self._high - self._low), self._actor(step, scene, observations)
+        self.intended = np.clip(meant, self._low, self._high).astype(np.float32)
+        wanted = meant + self._noise * half * normal
         actions = np.where(self._random[:, None], self._drawn, wanted)
         return np.clip(actions, self._low, self._high).astype(np.float32)
 

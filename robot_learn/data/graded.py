@@ -51,6 +51,7 @@ class Acting:
     actor: Actor
     hold: float = 1.0  # mean steps that a random action is held
     noise: float = 0.0  # standard deviation added to the actor, in half ranges
+    intended: bool = False  # what the actor meant is recorded, not what chance made of it
 
     def episodes(self, seeds: Sequence[int], sources: Sequence[Source], watch: Watch | None = None) -> list[Trajectory]:
         """One episode a seed, as many as there are worlds at most."""
@@ -65,7 +66,8 @@ class Acting:
             hold=self.hold,
             noise=self.noise,
         )
-        return record(self.env, disturbed, seeds, [source.name for source in sources], watch)
+        instead = (lambda: disturbed.intended) if self.intended else None
+        return record(self.env, disturbed, seeds, [source.name for source in sources], watch, instead=instead)
 
     def measure(self, epsilon: float, episodes: int, first_seed: int, policy: str) -> Anchor:
         """Return and success over episodes from `first_seed` on."""

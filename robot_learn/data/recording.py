@@ -17,9 +17,18 @@ Watch = Callable[[np.ndarray], np.ndarray]
 
 
 def record(
-    env: BatchEnv, actor: Actor, seeds: Sequence[int], sources: Sequence[str], watch: Watch | None = None
+    env: BatchEnv,
+    actor: Actor,
+    seeds: Sequence[int],
+    sources: Sequence[str],
+    watch: Watch | None = None,
+    *,
+    instead: Callable[[], np.ndarray] | None = None,
 ) -> list[Trajectory]:
-    """The first episode of the first `len(seeds)` worlds; the other worlds only keep the batch full."""
+    """The first episode of the first `len(seeds)` worlds; the other worlds only keep the batch full.
+
+    `instead` gives the actions (N, act_dim) that are recorded in place of those that were just taken.
+    """
     count = len(seeds)
     # The worlds behind begin like the first one: what they do is recorded nowhere.
     observation, _ = env.reset(seed=[*seeds, *[seeds[0]] * (env.num_envs - count)])
@@ -38,7 +47,7 @@ def record(
             rows,
             running,
             observations=seen,
-            actions=actions,
+            actions=actions if instead is None else instead(),
             rewards=reward,
             terminated=terminated,
             success=np.asarray(info["success"]),

@@ -121,6 +121,16 @@ def test_an_episode_is_the_same_whatever_runs_beside_it() -> None:
             np.testing.assert_array_equal(mine.actions, theirs.actions)
 
 
+def test_what_was_meant_can_be_recorded_in_place_of_what_chance_made_of_it() -> None:
+    took = Acting(Points(2), towards, noise=0.4).episodes([7, 8], [Source("expert", 0.3)] * 2)
+    meant = Acting(Points(2), towards, noise=0.4, intended=True).episodes([7, 8], [Source("expert", 0.3)] * 2)
+    for one, other in zip(took, meant, strict=True):
+        np.testing.assert_array_equal(one.observations, other.observations)  # the episode is the same
+        assert np.abs(one.actions - other.actions).max() > 0.1
+        wanted = towards(0, None, other.observations[:-1])  # type: ignore[arg-type]
+        np.testing.assert_allclose(other.actions, wanted, atol=1e-6)
+
+
 def test_grades_mix_what_they_say() -> None:
     assert graded.sources("random", None) == (Source("random", 1.0),)
     assert graded.sources("medium-expert", 0.3) == (Source("medium", 0.3), Source("expert", 0.0))
