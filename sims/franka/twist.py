@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 
 from robot_learn.franka import FINGER_TRAVEL, parameters
+from robot_learn.inverse_kinematics import within
 from robot_learn.types import ActionComponent
 
 SPEED = 0.25  # [m/s] of the fingertips along each axis at an action of 1
@@ -98,29 +99,6 @@ def drive(control: TwistControl) -> Drive:
             data.ctrl[7] = FINGER_TRAVEL * (1.0 + action[-1])
 
     return apply
-
-
-def solve(J: np.ndarray, twist: np.ndarray, idle: np.ndarray, damping: np.ndarray) -> np.ndarray:
-    """Joint velocities (7,) with J (6, 7) times them close to the twist (6,) and otherwise close to `idle` (7,)."""
-    return np.asarray(idle + J.T @ np.linalg.solve(J @ J.T + damping, twist - J @ idle))
-
-
-def within(
-    J: np.ndarray, twist: np.ndarray, idle: np.ndarray, damping: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """`solve` for joint velocities that stay between `low` and `high` (7,).
-
-    Joints that cannot go as fast as they should go as fast as they may, and the others take over what is left (in one
-    round of what Flacco, De Luca and Khatib, "Motion control of redundant robots under joint constraints: saturation
-    in the null space", 2012, iterate).
-    """
-    rates = solve(J, twist, idle, damping)
-    stuck = (rates < low) | (rates > high)
-    if not stuck.any():
-        return rates
-    fixed = np.where(stuck, np.clip(rates, low, high), 0.0)
-    others = solve(np.where(stuck, 0.0, J), twist - J @ fixed, np.where(stuck, 0.0, idle), damping)
-    return np.asarray(np.clip(fixed + others, low, high))
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

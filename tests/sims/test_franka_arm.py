@@ -8,9 +8,9 @@ import pytest
 
 from robot_learn.errors import UserError
 from robot_learn.franka import ARMS, FR3, HOME
+from robot_learn.inverse_kinematics import within
 from sims.franka import looks
 from sims.franka.arm import JOINTS, THING_BITS, build
-from sims.franka.twist import within
 
 # What the controllers report at HOME with the hand on [Nm].
 GRAVITY = {"fer": (0.0, -3.99, -0.64, 22.02, 0.63, 2.28, 0.0), "fr3": (0.0, -3.93, -0.64, 22.41, 0.79, 2.17, 0.0)}
