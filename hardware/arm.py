@@ -150,8 +150,11 @@ class Arm(Protocol):
         """End the motion, at any time, also twice. No certified emergency stop."""
         ...
 
-    def recover(self) -> None:
-        """Clear an error that may be cleared; nothing moves.
+    def recover(self, by_person: bool = False) -> None:
+        """Clear an error that may be cleared; nothing moves (hardware/recovery.py has the rules).
+
+        Args:
+            by_person: somebody has looked and clears it. Without, only a loss of communication is, and once at most.
 
         Raises:
             ArmError: a person must first do something.

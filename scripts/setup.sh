@@ -85,6 +85,15 @@ install_packages() {
     PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 run_with_progress \
         $venv/bin/python -m pip install --no-input --disable-pip-version-check --progress-bar off -e '.[dev]' ||
         explain_failure
+    install_clients_of_arms
+}
+
+# They come as wheels only; where none fits, an arm of that kind cannot be driven and nothing else is amiss.
+install_clients_of_arms() {
+    PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 run_with_progress \
+        $venv/bin/python -m pip install --no-input --disable-pip-version-check --progress-bar off \
+        --only-binary franky-control,pylibfranka,panda-python -e '.[franka]' ||
+        say "the clients of Franka arms do not install here (log: $log); everything else works without them"
 }
 
 explain_failure() {

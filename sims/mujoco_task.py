@@ -22,6 +22,7 @@ from sims.mujoco_worlds import MujocoWorlds, thread_count
 from sims.rendering import Camera
 
 Memory = dict[str, np.ndarray]  # what an episode must remember of itself, each (N, ...)
+Put = Callable[[mujoco.MjModel, mujoco.MjData], None]
 POSES = ("qpos", "qvel", "xpos", "xquat", "site_xpos")
 
 
@@ -159,6 +160,24 @@ class MujocoTaskWorlds:
             kept = self._memory.get(name)
             self._memory[name] = rows.copy() if kept is None else kept.copy()
             self._memory[name][chosen] = rows[chosen]
+
+    def place(self, index: int, put: Put, *, fresh: bool = False) -> None:
+        """Put one world where `put` writes that it is, as it was measured elsewhere; no time passes.
+
+        With `fresh` an episode begins there: what it remembers of itself begins anew.
+        """
+
+        def write(seat: int, _: int) -> None:
+            model, data = self._engine.models[seat], self._engine.datas[seat]
+            put(model, data)
+            self.definition.finish(model, data)
+
+        self._engine.run(write, [index])
+        remembered = self.definition.begin if fresh else self.definition.update
+        for name, rows in ({} if remembered is None else remembered(self.view)).items():
+            kept = self._memory.get(name, rows).copy()
+            kept[index] = rows[index]
+            self._memory = self._memory | {name: kept}
 
     def step(self, actions: np.ndarray) -> None:
         if self.definition.clip_actions:

@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("sims", "rewards", "controllers", "hardware")
 LAYERS = {
-    "floor": ("errors", "franka", "registry", "rollouts", "scene", "types"),
+    "floor": ("errors", "franka", "inverse_kinematics", "keyboard", "registry", "rollouts", "scene", "types"),
     "middle": (
         "checkpoint",
         "data",
@@ -48,8 +48,10 @@ LAYERS = {
     "roof": (
         "alignment",
         "cli",
+        "deployment",
         "examples",
         "feedback",
+        "imitation",
         "loops",
         "preferences",
         "preview",

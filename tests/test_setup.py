@@ -22,6 +22,7 @@ case "$*" in
   "-m venv "*) mkdir -p "$3/bin" "$3/lib/python3.12/site-packages" && cp "$0" "$3/bin/python" || exit 1
                echo "VIRTUAL_ENV=$PWD/$3" >"$3/bin/activate" ;;
   "-m pip --version") echo "pip 26" ;;
+  "-m pip install"*franka*) exit "${FAKE_CLIENTS_STATUS:-0}" ;;
   "-m pip install"*) echo "$*" >>pip.calls; echo "${FAKE_PIP_SAYS:-}"; exit "${FAKE_PIP_STATUS:-0}" ;;
   *) exit 9 ;;
 esac
@@ -56,6 +57,13 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 def pip_calls(root: Path) -> int:
     calls = root / "pip.calls"
     return len(calls.read_text().splitlines()) if calls.exists() else 0
+
+
+def test_where_the_clients_of_arms_do_not_install_everything_else_does(checkout: Path) -> None:
+    status, said = finish(start(checkout, FAKE_CLIENTS_STATUS="1"))
+    assert status == 0
+    assert "clients of Franka arms do not install here" in said
+    assert "done in" in said
 
 
 def test_a_set_up_that_is_done_is_left_alone_until_the_project_changes(checkout: Path) -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "reward record": "robot_learn.cli.reward:Record",
     "reward keep": "robot_learn.cli.reward:Keep",
     "reward fit": "robot_learn.cli.fit:FitReward",
+    "video": "robot_learn.cli.video:Video",
     "train": "robot_learn.cli.train:Train",
     "evaluate": "robot_learn.cli.train:Evaluate",
     "prefer": "robot_learn.cli.prefer:Prefer",
@@ -35,6 +36,10 @@ COMMANDS = {
     "results": "robot_learn.cli.results:Results",
     "correct": "robot_learn.cli.correct:Correct",
     "collect": "robot_learn.cli.collect:Collect",
+    "fake-arm": "robot_learn.cli.fake_arm:FakeArmCommand",
+    "hand": "robot_learn.cli.hand:HandCommand",
+    "see": "robot_learn.cli.see:See",
+    "deploy": "robot_learn.cli.deploy:Deploy",
     "data list": "robot_learn.cli.data:DataList",
     "data show": "robot_learn.cli.data:DataShow",
     "data export": "robot_learn.cli.data:DataExport",
@@ -45,6 +50,7 @@ COMMANDS = {
     "bench alignment": "robot_learn.cli.bench:BenchAlignment",
     "bench offline": "robot_learn.cli.bench:BenchOffline",
     "bench text2reward": "robot_learn.cli.bench:BenchText2Reward",
+    "bench video": "robot_learn.cli.bench_video:BenchVideo",
     "bench": "robot_learn.cli.bench:Bench",
 }
 

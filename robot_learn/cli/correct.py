@@ -18,9 +18,9 @@ from robot_learn.errors import UserError
 
 if TYPE_CHECKING:
     from robot_learn.alignment.held_out import HeldOut
-    from robot_learn.alignment.keyboard import Keys
     from robot_learn.alignment.record import Recording, Setting
     from robot_learn.alignment.session import Session
+    from robot_learn.keyboard import Keys
     from robot_learn.runs import Run
 
 OptionalSystem = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[SYSTEM]")]
@@ -162,9 +162,10 @@ class Correct:
 
 
 def _with_person(session: Session, setting: Setting) -> None:
-    from robot_learn.alignment.keyboard import Keys, pushes
+    from robot_learn.alignment.keyboard import pushes
     from robot_learn.alignment.live import display
     from robot_learn.alignment.people import Person
+    from robot_learn.keyboard import Keys
 
     if setting.human == "simulated":
         with display(session) as show, _interrupted_between_steps() as check:
@@ -236,7 +237,7 @@ def _press(session: Session, key: str, table: dict[str, str]) -> None:
 
 def _check_terminal(setting: Setting) -> None:
     """Before a folder is made."""
-    from robot_learn.alignment.keyboard import Keys
+    from robot_learn.keyboard import Keys
 
     if setting.human == "keyboard":
         Keys()

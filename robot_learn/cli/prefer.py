@@ -167,7 +167,7 @@ class Prefer:
             model = VisionLanguage(connect(asked["model"], wait_s=0.0))
             yield lambda dataset, choice: model
         else:
-            from robot_learn.alignment.keyboard import Keys
+            from robot_learn.keyboard import Keys
 
             with Keys() as keys:
                 person = teachers.person(lambda: _pressed(keys), run.file("shown"), say)

@@ -6,6 +6,7 @@ from robot_learn.errors import unknown
 from robot_learn.registry import load
 from robot_learn.types import Task
 from sims.franka.scripts import Controller
+from sims.franka.twist import TwistControl
 from sims.mujoco_task import MujocoTask, MujocoTaskWorlds
 
 TASKS = {name: f"sims.franka.{name.replace('-', '_')}" for name in ("reach", "push", "pick-cube", "pour", "drawer")}
@@ -21,6 +22,13 @@ def definition(name: str) -> MujocoTask:
     """What the task `franka/<name>` is."""
     found = _from_module(name, "DEFINITION")
     assert isinstance(found, MujocoTask)
+    return found
+
+
+def control(name: str) -> TwistControl:
+    """What the actions of `franka/<name>` mean, and the posture that its episodes begin near."""
+    found = _from_module(name, "CONTROL")
+    assert isinstance(found, TwistControl)
     return found
 
 

@@ -19,7 +19,7 @@ import pytest
 from controllers.mpc import Mpc
 from controllers.systems import SYSTEMS, game
 from robot_learn.alignment.drawing import PLAN, ROBOT, draw, pictures
-from robot_learn.alignment.keyboard import Keys, names, pushes
+from robot_learn.alignment.keyboard import pushes
 from robot_learn.alignment.lines import read_lines
 from robot_learn.cli import main
 
@@ -71,14 +71,6 @@ def test_a_mistake_is_one_clear_message_and_makes_no_folder(
     assert not (tmp_path / "runs").exists()
 
 
-def test_keys_are_told_apart_and_half_a_key_waits_for_its_rest() -> None:
-    assert names(b"\x1b[A\x1bOD w\rF") == (["up arrow", "left arrow", "space", "w", "enter", "f"], b"")
-    assert names(b"u\x1b[") == (["u"], b"\x1b[")
-    assert names(b"\x1b") == ([], b"\x1b")
-    assert names(b"\x1b[15~x\x1b[1;2") == (["x"], b"\x1b[1;2")
-    assert names(b"\x1bu") == (["escape", "u"], b"")
-
-
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_direction_of_every_system_has_a_key(system: str) -> None:
     directions = game(system).directions
@@ -86,27 +78,6 @@ def test_every_direction_of_every_system_has_a_key(system: str) -> None:
     assert set(table.values()) == set(directions)
     if "forward" in directions:
         assert (table["up arrow"], table["w"]) == ("forward", "up")
-
-
-def test_the_terminal_is_as_it_was_after_an_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    master, slave = pty.openpty()
-    before = termios.tcgetattr(slave)
-    with os.fdopen(slave) as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-
-        def read_and_fail() -> None:
-            with Keys() as keys:
-                assert termios.tcgetattr(stdin.fileno())[3] & (termios.ECHO | termios.ICANON) == 0
-                os.write(master, b"\x1b[C")
-                assert keys.read(0.2) == ["right arrow"]
-                os.write(master, b"\x1b")
-                assert keys.read(0.2) == ["escape"]
-                raise RuntimeError
-
-        with pytest.raises(RuntimeError):
-            read_and_fail()
-        assert termios.tcgetattr(stdin.fileno()) == before
-    os.close(master)
 
 
 def test_a_person_at_a_terminal_pushes_undoes_and_is_satisfied(

@@ -1,0 +1,54 @@
+"""Worlds of the Franka's tasks for an arm to stand in, and crews that act in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+import pytest
+
+import sims
+from robot_learn.deployment.bridge import Bridge
+from robot_learn.deployment.loop import Crew
+from robot_learn.deployment.objects import Truth
+from robot_learn.deployment.steering import Chunks, Steering
+from sims import franka
+from sims.mujoco_task import MujocoTask
+from tests.robot_learn.deployment.stand_in import StandIn
+
+
+@dataclass
+class Stage:
+    """A task, a stand-in arm in its world, and a crew with the task's script."""
+
+    arm: StandIn
+    crew: Crew
+    data: mujoco.MjData
+
+
+@functools.cache
+def quick(name: str) -> MujocoTask:
+    """A task whose model is compiled once for all tests, which do not write to it."""
+    definition = franka.definition(name)
+    model = definition.model()
+    return dataclasses.replace(definition, model=lambda: model)
+
+
+def stage(name: str, seed: int = 0) -> Stage:
+    definition = quick(name)
+    model = definition.model()
+    data = mujoco.MjData(model)
+    definition.start(model, data, np.random.default_rng(seed))
+    arm = StandIn(model, data)
+    bridge = Bridge(definition, Truth(model, data))
+    script = sims.scripted(f"franka/{name}")
+    crew = Crew(bridge, Steering(franka.control(name)), Chunks(script), clock=arm.now)
+    return Stage(arm, crew, data)
+
+
+@pytest.fixture
+def reach() -> Stage:
+    return stage("reach")
