@@ -26,7 +26,8 @@ from robot_learn.franka import FR3, ArmParameters
 
 PERIOD = 10  # [ms] between two setpoints
 HELD = 60  # [ms] that a setpoint is followed for after it was reached, without the next one
-_SILENCE = 1.0  # [s] without a new state, after which the arm is lost
+_SILENCE = 2.0  # [s] without a new state, after which the arm is lost; the library itself gives up after one
+_PAUSE = 0.5  # [s] that its loop may be held for the next setpoint
 _LONGEST_STOP = 3.0  # [s]
 
 
@@ -75,7 +76,7 @@ class _Gate:
     def step(self, *_: object) -> None:
         """Called by franky at each tick of a motion."""
         with self._changed:
-            self._changed.wait_for(lambda: self._left > 0 or not self._shut, timeout=_SILENCE / 2)
+            self._changed.wait_for(lambda: self._left > 0 or not self._shut, timeout=_PAUSE)
             self._left -= 1
 
 
@@ -136,7 +137,7 @@ class FrankyClient:
         while (observation := self.read()).sequence < sequence:
             self._robot.poll_motion()
             if time.monotonic() > deadline:
-                raise ArmError("no new state of the arm has come for a second")
+                raise ArmError(f"no new state of the arm has come for {_SILENCE:g} s")
             time.sleep(0.0005)
         return observation
 

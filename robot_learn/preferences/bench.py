@@ -73,8 +73,10 @@ def run_cells(
     launcher = launcher or LocalProcesses()
     missing = [cell for cell in wanted if not place.result(cell).exists()]
     say(f"{len(wanted)} cells, {len(wanted) - len(missing)} with a result")
-    rounds = [partial(step, number=number) for number in range(len(budget.rounds)) for step in (_label, _rank)]
-    for step in (_collect, *rounds, _fit):
+    steps: list[Callable[[Cell, Place, Budget], Job | None]] = [_collect]
+    for number in range(len(budget.rounds)):
+        steps += [partial(_label, number=number), partial(_rank, number=number)]
+    for step in (*steps, _fit):
         jobs = _once(step(cell, place, budget) for cell in missing)
         broken = _run(launcher, jobs, say)
         for job in jobs:
