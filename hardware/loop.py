@@ -258,6 +258,7 @@ class Loop:
     def _take_turn(self, now: Observation) -> None:
         """When synchronous: wait until a tick is granted, or until nobody is there to grant one."""
         if self.job.synchronous and self.granted <= 0:
+            self.granted = 0  # what a client with a longer period turned beyond the last grant is no debt of the next
             self._publish(now, pending=True)
         while self.job.synchronous and self.commanded and self.granted <= 0 and not self.stopping:
             self._hear(wait=True)

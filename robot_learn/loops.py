@@ -19,6 +19,7 @@ from robot_learn.envs import EVAL_SEED0, first_train_seed
 from robot_learn.errors import UserError, nearest
 from robot_learn.evaluation import Evaluation, evaluate
 from robot_learn.examples import few_shot_prompt
+from robot_learn.imitation.worlds import blinded
 from robot_learn.policy import load_policy
 from robot_learn.progress import Progress, progress_display
 from robot_learn.relabel import Recorder
@@ -217,7 +218,10 @@ def environment(run: Run, num_envs: int, *, randomise: Mapping[str, Any] | None 
         on_host = options.get("device", "cpu") == "cpu"
         program = check(run.read_text(runs.REWARD), task).with_weights(run.config.get("weights", {}))
         reward = program.compile("numpy" if on_host else "auto")
-    return sims.make(task.name, num_envs, reward=reward, randomise=randomise, **options)
+    env = sims.make(task.name, num_envs, reward=reward, randomise=randomise, **options)
+    if run.config.get("blind"):  # what learns from a video is not told when the task was done
+        env.worlds = blinded(env.worlds, run.config)
+    return env
 
 
 def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> TrainResult:

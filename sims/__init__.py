@@ -34,7 +34,10 @@ FAMILIES = {
     "maniskill": "sims.maniskill",
 }
 _NAMES = {
-    "mujoco": "hopper ant hopper-front-flip hopper-back-flip ant-lie-down ant-wave-leg cart-pole",
+    "mujoco": (
+        "hopper ant hopper-front-flip hopper-back-flip ant-lie-down ant-wave-leg ant-jump half-cheetah walker "
+        "walker-hop cart-pole"
+    ),
     "metaworld": (
         "assembly basketball bin-picking box-close button-press button-press-topdown "
         "button-press-topdown-wall button-press-wall coffee-button coffee-pull coffee-push dial-turn "

@@ -115,7 +115,7 @@ def period_of(values: np.ndarray, dt: float) -> tuple[float | None, float]:
     peaks = [
         lag
         for lag in range(max(1, int(below[0])), last)
-        if alike[lag] >= alike[lag - 1] and alike[lag] >= alike[lag + 1]
+        if alike[lag] > 0 and alike[lag] >= alike[lag - 1] and alike[lag] >= alike[lag + 1]
     ]
     if not peaks:
         return None, 0.0
@@ -157,11 +157,15 @@ def table(robot: Signals, video: Motion | None = None) -> str:
         late = "" if np.isnan(when) else f", comes down {when:.2f} of a stride after the first foot"
         rows.append(f"robot: {foot} on the ground {share:.0%} of the time{late}")
     if video is not None:
-        told = "no motion that repeats itself" if video.period is None else f"repeats itself every {video.period:.2f} s"
-        rows.append(f"video: {told}")
-        most = float(np.abs(video.upward).max())
-        rows.append(f"video: what moves goes up or down by up to {most:.2f} picture heights a second")
+        rows += video_rows(video)
     return "\n".join(rows)
+
+
+def video_rows(video: Motion) -> list[str]:
+    """What can be told of a video without knowing the body, one a line."""
+    told = "no motion that repeats itself" if video.period is None else f"repeats itself every {video.period:.2f} s"
+    most = float(np.abs(video.upward).max())
+    return [f"video: {told}", f"video: what moves goes up or down by up to {most:.2f} picture heights a second"]
 
 
 def _rhythm(period: float | None, regularity: float) -> str:

@@ -13,6 +13,7 @@ from robot_learn.errors import UserError, unknown
 from robot_learn.registry import load
 from robot_learn.scene import Scene
 from robot_learn.types import Task
+from sims.gym.menagerie import dressed, names
 from sims.mujoco_task import MujocoTask, MujocoTaskWorlds
 
 TASKS = {
@@ -22,9 +23,17 @@ TASKS = {
     "hopper-back-flip": "sims.gym.hopper_flip:BACK",
     "ant-lie-down": "sims.gym.ant_lie_down:LIE_DOWN",
     "ant-wave-leg": "sims.gym.ant_wave_leg:WAVE",
+    "ant-jump": "sims.gym.ant_jump:JUMP",
+    "half-cheetah": "sims.gym.half_cheetah:RUN",
+    "walker": "sims.gym.walker:WALK",
+    "walker-hop": "sims.gym.walker_hop:HOP",
     "cart-pole": "sims.gym.cart_pole:BALANCE",
 }
-SCRIPTED = {"cart-pole": "sims.gym.cart_pole:balance"}
+SCRIPTED = {
+    "cart-pole": "sims.gym.cart_pole:balance",
+    "ant-jump": "sims.gym.ant_jump:jump",
+    "half-cheetah": "sims.gym.half_cheetah:run",
+}
 
 
 def _definition(name: str) -> MujocoTask:
@@ -39,13 +48,22 @@ def task(name: str) -> Task:
     return _definition(name).task
 
 
-def make(name: str, num_worlds: int, *, threads: int | None = None, exact: bool = True) -> MujocoTaskWorlds:
-    """Worlds of the task `mujoco/<name>`.
+def variants(name: str) -> tuple[str, ...]:
+    """The other bodies that the task `mujoco/<name>` can be done with."""
+    return names(_definition(name))
+
+
+def make(
+    name: str, num_worlds: int, *, threads: int | None = None, exact: bool = True, variant: str | None = None
+) -> MujocoTaskWorlds:
+    """Worlds of the task `mujoco/<name>`, with `variant` on another body that does the same.
 
     With `exact=False` they integrate by Euler's semi-implicit method instead of upstream's fourth-order Runge-Kutta:
     nearly the same motion with a quarter of the work, which is what a planner wants to imagine.
     """
     definition = _definition(name)
+    if variant is not None:
+        definition = dressed(definition, variant)
     if not exact:
         definition = replace(definition, model=partial(_quick, definition.model))
     return MujocoTaskWorlds(definition, num_worlds, threads=threads)

@@ -10,11 +10,10 @@ import numpy as np
 from robot_learn.scene import Field
 from sims.env import Values
 from sims.gym import ant
-from sims.gym.bodies import model
+from sims.gym.bodies import model, radius
 from sims.mujoco_task import View
 from sims.rendering import Camera
 
-RADIUS = 0.08  # [m] of a leg
 # In the order of `ant.LEGS`: upstream's own names take +y for the front.
 _SHINS = {
     "left_ankle_geom": (1, 1),
@@ -22,6 +21,7 @@ _SHINS = {
     "third_ankle_geom": (-1, -1),
     "fourth_ankle_geom": (1, -1),
 }
+_FOOT = "left_ankle_geom"  # all four are as thick
 FEET = ("front_left", "back_left", "back_right", "front_right")
 POINTS = {foot: (shin, (0.4 * x, 0.4 * y, 0.0)) for foot, (shin, (x, y)) in zip(FEET, _SHINS.items(), strict=True)}
 BODY = model("ant", POINTS)
@@ -53,12 +53,17 @@ def start(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) 
     data.qpos[8::2] = bend + rng.uniform(-0.1, 0.1, 4)
     data.qvel[:] = 0.05 * rng.standard_normal(model.nv)
     mujoco.mj_kinematics(model, data)
-    data.qpos[2] -= data.site_xpos[:, 2].min() - RADIUS
+    data.qpos[2] -= data.site_xpos[:, 2].min() - radius(model, _FOOT)
 
 
 def tips(view: View) -> np.ndarray:
     """Centres of the feet's tips, (N, 4, 3) [m], world frame."""
     return np.stack([view.site(foot) for foot in FEET], axis=1)
+
+
+def heights(view: View) -> np.ndarray:
+    """Of the feet's lowest points above the floor, (N, 4) [m]."""
+    return np.asarray(tips(view)[:, :, 2] - radius(view.model, _FOOT))
 
 
 def up(view: View) -> np.ndarray:
@@ -70,7 +75,7 @@ def up(view: View) -> np.ndarray:
 def read(view: View) -> Values:
     """All of `FIELDS`."""
     places = tips(view)
-    mine = {"torso.up": up(view), "legs.foot_positions": places, "legs.foot_heights": places[:, :, 2] - RADIUS}
+    mine = {"torso.up": up(view), "legs.foot_positions": places, "legs.foot_heights": heights(view)}
     return ant.read(view) | mine
 
 

@@ -29,13 +29,9 @@ def _angles(view: View) -> np.ndarray:
     return view["qpos"][:, [7 + 2 * LEG, 8 + 2 * LEG]]
 
 
-def _heights(view: View) -> np.ndarray:
-    return ant_stance.tips(view)[:, :, 2] - ant_stance.RADIUS
-
-
 def _posed(view: View) -> np.ndarray:
     """One leg up, three down, level and in place, (N,)."""
-    heights, way = _heights(view), view["qpos"][:, 0:2] - view.memory["start"]
+    heights, way = ant_stance.heights(view), view["qpos"][:, 0:2] - view.memory["start"]
     stands = (np.delete(heights, LEG, axis=1) <= GROUNDED).all(axis=1) & (ant_stance.up(view)[:, 2] >= LEVEL)
     return np.asarray((heights[:, LEG] >= RAISED) & stands & (np.linalg.norm(way, axis=1) <= PLACE))
 
@@ -71,7 +67,7 @@ def _success(view: View) -> np.ndarray:
 
 
 def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
-    heights, speed = _heights(view), np.abs(view["qvel"][:, 6 + 2 * LEG])
+    heights, speed = ant_stance.heights(view), np.abs(view["qvel"][:, 6 + 2 * LEG])
     raised = np.clip(heights[:, LEG] / 0.15, 0.0, 1.0)
     grounded = np.mean(np.exp(-20.0 * np.clip(np.delete(heights, LEG, axis=1), 0.0, None)), axis=1)
     way = np.linalg.norm(view["qpos"][:, 0:2] - view.memory["start"], axis=1)

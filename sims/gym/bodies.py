@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 import mujoco
 import numpy as np
 from gymnasium.envs.mujoco.ant_v5 import AntEnv
+from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
+from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 
 from robot_learn.errors import unknown
 from robot_learn.types import ActionComponent
@@ -32,22 +34,42 @@ def upstream(name: str) -> Any:
     Raises:
         UserError: it equals none.
     """
-    known: dict[str, Callable[[], Any]] = {"hopper": HopperEnv, "ant": AntEnv}
+    known: dict[str, Callable[[], Any]] = {
+        "hopper": HopperEnv,
+        "ant": AntEnv,
+        "half-cheetah": HalfCheetahEnv,
+        "walker": Walker2dEnv,
+    }
     if name not in known:
         raise unknown("task with an upstream environment", f"mujoco/{name}", [f"mujoco/{one}" for one in known])
     return known[name]()
 
 
-def model(body: str, points: Points | None = None) -> Callable[[], mujoco.MjModel]:
+@dataclass(frozen=True)
+class Build:
     """How to build upstream's model of a body, with sites to read at `points`; they change nothing that moves."""
-    return partial(_compile, body, dict(points or {}))
+
+    body: str  # the name of upstream's file
+    points: Points
+    change: Callable[[mujoco.MjSpec], None] | None = None  # what a variant of the body has otherwise
+
+    def __call__(self) -> mujoco.MjModel:
+        spec = mujoco.MjSpec.from_file(str(files("gymnasium.envs.mujoco") / "assets" / f"{self.body}.xml"))
+        for name, (geom, place) in self.points.items():
+            spec.geom(geom).parent.add_site(name=name, pos=list(place))
+        if self.change is not None:
+            self.change(spec)
+        return spec.compile()
 
 
-def _compile(body: str, points: Points) -> mujoco.MjModel:
-    spec = mujoco.MjSpec.from_file(str(files("gymnasium.envs.mujoco") / "assets" / f"{body}.xml"))
-    for name, (geom, place) in points.items():
-        spec.geom(geom).parent.add_site(name=name, pos=list(place))
-    return spec.compile()
+def model(body: str, points: Points | None = None) -> Build:
+    """Upstream's model of a body, with sites at `points`."""
+    return Build(body, dict(points or {}))
+
+
+def radius(model: mujoco.MjModel, geom: str) -> float:
+    """Of a ball or capsule [m]; a variant of a body may have thicker limbs than the body itself."""
+    return float(model.geom(geom).size[0])
 
 
 def torques(*joints: str) -> tuple[ActionComponent, ...]:

@@ -12,7 +12,7 @@ from robot_learn.scene import Field, Schema
 from robot_learn.types import Task
 from sims.env import Values
 from sims.gym import hopper_leap
-from sims.gym.bodies import CAMERAS, counted, model
+from sims.gym.bodies import CAMERAS, counted, model, radius
 from sims.gym.hopper import ACTION, CONTROL_DT, FRAME_SKIP, JOINTS, joints, start
 from sims.gym.hopper_leap import WHOLE_TURN
 from sims.mujoco_task import Memory, MujocoTask, View
@@ -31,7 +31,8 @@ POINTS = {
     "heel": ("foot_geom", (-0.26, 0.0, 0.1)),
     "toe": ("foot_geom", (0.13, 0.0, 0.1)),
 }
-RADIUS = {"head": 0.05, "hip": 0.05, "knee": 0.05, "heel": 0.06, "toe": 0.06}  # [m] of the flesh around a point
+# Whose radius is that of the flesh around a point.
+_FLESH = {"head": "torso_geom", "hip": "torso_geom", "knee": "thigh_geom", "heel": "foot_geom", "toe": "foot_geom"}
 
 _HEIGHT = "height of the lowest point of the {} above the floor; 0 where it touches, a little less where it presses"
 _TURNED = (
@@ -61,7 +62,7 @@ def lean(turned: np.ndarray) -> np.ndarray:
 
 
 def _height(view: View, point: str) -> np.ndarray:
-    return np.asarray(view.site(point)[:, 2] - RADIUS[point])
+    return np.asarray(view.site(point)[:, 2] - radius(view.model, _FLESH[point]))
 
 
 def _read(view: View) -> Values:

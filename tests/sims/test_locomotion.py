@@ -17,34 +17,23 @@ from robot_learn.envs import EVAL_SEED0
 from robot_learn.errors import UserError
 from robot_learn.policy import load_policy
 from sims import gym
-from sims.gym import ant_lie_down, ant_stance, ant_wave_leg, cart_pole, hopper, hopper_flip, hopper_leap
+from sims.gym import (
+    ant_lie_down,
+    ant_stance,
+    ant_wave_leg,
+    cart_pole,
+    half_cheetah,
+    hopper,
+    hopper_flip,
+    hopper_leap,
+    walker,
+)
 from sims.gym.bodies import Points
 from sims.mujoco_task import MujocoTaskWorlds
+from tests.sims.poses import STANDING, X, Y, Z, fresh, show
 
-Pose = Sequence[float] | np.ndarray
 POLICIES = Path(__file__).parent / "policies"
-X, Y, Z = range(3)
 UPRIGHT = 1.19  # [m] of the hopper's torso, its straight leg on the floor; the foot's flesh gives way by 2 cm
-
-
-def show(worlds: MujocoTaskWorlds, qpos: Pose, qvel: Pose | float = 0.0) -> None:
-    """Put all worlds into a pose, by hand, as if a step had led there."""
-    engine, definition = worlds._engine, worlds.definition
-
-    def put(seat: int, index: int) -> None:
-        data = engine.datas[seat]
-        data.qpos[:], data.qvel[:] = qpos, qvel
-        definition.finish(engine.models[seat], data)
-
-    engine.run(put)
-    assert definition.update is not None
-    worlds._memory = definition.update(worlds.view)
-
-
-def fresh(name: str) -> MujocoTaskWorlds:
-    worlds = gym.make(name, 1, threads=1)
-    worlds.reset([0], [np.random.default_rng(0)])
-    return worlds
 
 
 @pytest.fixture(params=[("hopper-front-flip", 1), ("hopper-back-flip", -1)], ids=["front", "back"])
@@ -159,7 +148,13 @@ def test_a_flight_without_torques_turns_as_far_as_was_promised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "points"), [("hopper-back-flip", hopper_flip.POINTS), ("ant-lie-down", ant_stance.POINTS)]
+    ("name", "points"),
+    [
+        ("hopper-back-flip", hopper_flip.POINTS),
+        ("ant-lie-down", ant_stance.POINTS),
+        ("half-cheetah", half_cheetah.POINTS),
+        ("walker", walker.POINTS),
+    ],
 )
 def test_points_are_the_ends_of_their_capsules(name: str, points: Points) -> None:
     worlds = fresh(name)
@@ -174,7 +169,6 @@ def test_points_are_the_ends_of_their_capsules(name: str, points: Points) -> Non
 
 # ------------------------------------------------------------------------------------------------------------ the ant
 
-STANDING = [0, 0, 0.556, 1, 0, 0, 0, 0, 1, 0, -1, 0, -1, 0, 1]
 LYING = [0, 0, 0.37, 1, 0, 0, 0, 0, 0.53, 0, -0.53, 0, -0.53, 0, 0.53]
 
 
@@ -346,7 +340,7 @@ def test_the_controller_balances_the_pole_and_nothing_and_noise_drop_it() -> Non
 
 
 def test_tasks_without_a_hand_written_controller_say_so() -> None:
-    with pytest.raises(UserError, match="there are: cart-pole"):
+    with pytest.raises(UserError, match="there are: cart-pole, ant-jump, half-cheetah"):
         gym.scripted("hopper", 1)
     with pytest.raises(UserError, match="did you mean"):
         gym.scripted("cart-pol", 1)

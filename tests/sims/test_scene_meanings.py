@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 
+import mujoco
 import numpy as np
 import pytest
 
 import sims
+from sims import gym
 from tests.sims import oracle
 
 X, Y, Z = 0, 1, 2
@@ -180,11 +183,77 @@ def test_each_torque_of_the_ant_turns_the_joint_that_its_name_tells() -> None:
     still.close()
 
 
-def test_positive_pitch_of_the_hopper_leans_forward() -> None:
-    env = sims.make("mujoco/hopper", 1)
+@pytest.mark.parametrize("name", ["half-cheetah", "walker"])
+def test_each_torque_of_a_body_in_a_plane_turns_the_joint_that_its_name_tells(name: str) -> None:
+    env, still = sims.make(f"mujoco/{name}", 6), sims.make(f"mujoco/{name}", 6)
+    rates = [field.name for field in env.task.schema if field.name.endswith("_velocity") and "torso" not in field.name]
+    changes = []
+    for one, actions in ((env, -0.3 * np.eye(6)), (still, np.zeros((6, 6)))):
+        one.reset(seed=[0] * 6)
+        one.step(actions)
+        changes.append(np.stack([one.scene[rate] for rate in rates], axis=1))
+        one.close()
+    moved = np.abs(changes[0] - changes[1]).argmax(axis=1)
+    found = [rates[index].replace("_leg.", "_").replace("_velocity", "_torque") for index in moved]
+    assert found == [component.name for component in env.task.action]
+
+
+# task, legs with the geoms of their feet, joints in the order of the coordinates, which turn swings a leg back
+IN_A_PLANE = [
+    ("half-cheetah", {"back_leg": "bfoot", "front_leg": "ffoot"}, ("thigh", "shin", "foot"), 1.0),
+    ("walker", {"right_leg": "foot_geom", "left_leg": "foot_left_geom"}, ("hip", "knee", "ankle"), -1.0),
+]
+
+
+@pytest.mark.parametrize(("name", "legs", "joints", "back"), IN_A_PLANE)
+def test_legs_in_a_plane_swing_as_their_angles_say_and_their_feet_are_where_they_are_told(
+    name: str, legs: dict[str, str], joints: tuple[str, ...], back: float
+) -> None:
+    worlds = gym.make(name, 1, threads=1)
+    worlds.reset([0], [np.random.default_rng(0)])
+    for coordinate, (leg, joint) in enumerate(product(legs, joints), start=3):
+        before = worlds.read()
+
+        def turn(model: mujoco.MjModel, data: mujoco.MjData, at: int = coordinate) -> None:
+            data.qpos[at] += 0.1 * back
+
+        worlds.place(0, turn)
+        change = {field: value[0] - before[field][0] for field, value in worlds.read().items()}
+        assert change[f"{leg}.{joint}_angle"] == pytest.approx(0.1 * back)
+        assert change[f"{leg}.foot_ahead"] < 0 or joint == "ankle"  # about which the heel turns
+        (other,) = legs.keys() - {leg}
+        assert change[f"{other}.foot_height"] == 0
+    with worlds._engine.visit(0) as (model, data):
+        for leg, geom in legs.items():
+            shape, (radius, half, _) = data.geom(geom), model.geom(geom).size
+            lowest = shape.xpos[Z] - abs(shape.xmat.reshape(3, 3)[Z, Z]) * half - radius
+            assert worlds.read()[f"{leg}.foot_height"][0] == pytest.approx(lowest)
+    worlds.close()
+
+
+@pytest.mark.parametrize("name", ["half-cheetah", "walker", "walker-hop", "ant-jump"])
+def test_a_foot_is_in_contact_where_it_is_as_low_as_the_field_says(name: str) -> None:
+    env, rng = sims.make(f"mujoco/{name}", 4), np.random.default_rng(0)
     env.reset(seed=0)
-    oracle.move(env, 0, 2, 0.1)
-    env.step(np.zeros((1, 3)))
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    contacts = [field.name for field in env.task.schema if "contact" in field.name]
+    assert contacts
+    assert all("0.02 m" in env.task.schema[contact].meaning for contact in contacts)
+    for _ in range(30):
+        env.step(rng.uniform(-1, 1, (4, env.task.act_dim)))
+        seen += [(env.scene[one], env.scene[one.replace("contact", "height")]) for one in contacts]
+    contact, height = (np.stack(one) for one in zip(*seen, strict=True))
+    np.testing.assert_array_equal(contact, height <= 0.02)
+    assert 0.0 < contact.mean() < 1.0
+    env.close()
+
+
+@pytest.mark.parametrize("name", ["hopper", "walker", "half-cheetah"])
+def test_positive_pitch_leans_forward(name: str) -> None:
+    env = sims.make(f"mujoco/{name}", 1)
+    env.reset(seed=0)
+    oracle.move(env, 0, 2, 0.3 if name == "half-cheetah" else 0.1)
+    env.step(np.zeros((1, env.task.act_dim)))
     assert env.scene.torso.pitch[0] > 0.05
     with env.worlds._engine.visit(0) as (_, data):  # type: ignore[attr-defined]
         up = data.body("torso").xmat.reshape(3, 3)[:, Z]

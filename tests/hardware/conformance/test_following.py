@@ -58,6 +58,17 @@ def test_joint_velocities_turn_the_joint_that_they_name(arm: Arm) -> None:
     arm.stop()
 
 
+def test_the_clock_goes_on_whatever_the_lengths_of_the_waits(arm: Arm) -> None:
+    """Setpoints that come every 10 ms turn more than was asked for; that is no debt of the next wait."""
+    arm.start()
+    for milliseconds in (36, 4, 1, 3, 17, 2, 9, 1):
+        before = arm.observe()
+        arm.command(Command("joint_velocity", np.zeros(7), before.received))
+        arm.wait(0.001 * milliseconds)
+        assert arm.observe().time - before.time >= 0.001 * milliseconds - 1e-6
+    arm.stop()
+
+
 def test_a_joint_target_is_reached_and_not_overshot(arm: Arm) -> None:
     target = arm.observe().q + np.array([0, 0, 0, 0.03, 0, 0.03, -0.03])
     arm.start()

@@ -1,0 +1,52 @@
+"""Expert videos without the internet: another body is trained on the tuned reward, and its best episode is filmed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sims
+from robot_learn import loops, runs
+from robot_learn.envs import VALIDATION_SEED0
+from robot_learn.imitation.cells import Behaviour, Budget
+from robot_learn.imitation.metrics import metric
+from robot_learn.imitation.state import write_json
+from robot_learn.imitation.watch import play, roll_out
+from robot_learn.launcher import Job
+from robot_learn.policy import load_policy
+from robot_learn.runs import Run
+from robot_learn.video import write_video
+
+FILM, TOLD = "expert.mp4", "expert.json"
+SIZE = (480, 360)  # (width, height) of the video
+EPISODES = 10  # of which the best is filmed
+
+
+def training(place: Path, behaviour: Behaviour, budget: Budget) -> Job:
+    """The command that trains an expert from wherever it stands; its run folder is made where there is none."""
+    run = place / "run"
+    if not (run / runs.CONFIG).is_file():
+        task = sims.task(behaviour.task)
+        config = budget.config(0, expert=True)
+        loops.begin(task, "expert", config, place, name="run", simulator={"variant": behaviour.variant})
+    words = ("train", "--resume", str(run), "--steps", str(budget.expert_steps), "--episodes", "0", "--no-video")
+    return Job(f"expert {behaviour.expert}", words, place / "log.txt")
+
+
+def film(place: Path, behaviour: Behaviour) -> Path:
+    """Film the best of some episodes of a trained expert; what it is measured at stands beside the video."""
+    run, task = Run.open(place / "run"), sims.task(behaviour.task)
+    policy, options = load_policy(run), {"variant": behaviour.variant}
+    scores = metric(task).measure(play(task.name, policy, EPISODES, options=options), task)
+    best = int(np.argmax(scores))
+    shown: dict[str, Any] = {"options": options, "camera": behaviour.camera, "size": SIZE}
+    shown |= {"first_seed": VALIDATION_SEED0 + best, "seconds": behaviour.seconds}
+    _, found = roll_out(task.name, policy, 1, **shown)
+    path = place / FILM
+    write_video(path, list(found.clip.frames), found.clip.fps * behaviour.speed)
+    told = {"behaviour": asdict(behaviour), "seed": VALIDATION_SEED0 + best, "metric": float(scores[best])}
+    write_json(place / TOLD, told | {"metrics": [round(float(score), 4) for score in scores]})
+    return path
