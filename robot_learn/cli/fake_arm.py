@@ -76,8 +76,7 @@ class FakeArmCommand:
             put_json(last)
         return 0
 
-    def _name(self) -> str | None:
-        """The task's name within its family."""
+    def _name(self) -> str | None:  # of the task, within its family
         if self.task is None:
             return None
         family, _, name = self.task.rpartition("/")

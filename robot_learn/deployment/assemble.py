@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import gymnasium
@@ -43,8 +43,7 @@ from robot_learn.registry import load
 from robot_learn.runs import POLICY, Run
 from sims import franka
 
-if TYPE_CHECKING:
-    from robot_learn.cli.deploy import Deploy
+Deploy = Any  # a `robot_learn.cli.deploy.Deploy`; that module imports this one
 
 HELD_OUT = 50  # episodes in simulation, as `robot-learn evaluate` has them
 SCRIPT = "script:"
