@@ -11,16 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
-from hardware.vision import Camera, hand_eye, tags
+from hardware.vision import hand_eye, tags
 from hardware.vision.calibration import Calibration, lens, stand
-from hardware.vision.cameras import FolderCamera, RenderedCamera, VideoCamera
 from hardware.vision.colours import Coloured
 from hardware.vision.edges import sharpened
 from hardware.vision.fit import project, refined, rms
 from hardware.vision.poses import difference, inverse, is_pose, pose
-from hardware.vision.smoothing import Followed, Smoothing
 from robot_learn.errors import UserError
 
 DOWN = pose(np.array([np.pi, 0, 0]), np.array([0.5, 0.0, 0.8]))  # a camera over the table that looks down
@@ -312,131 +309,3 @@ def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(UserError, match=says):
             Calibration.read(path)
-
-
-# --- Over time.
-
-
-def moving(smoothing: Smoothing, place: Any, dt: float, count: int) -> np.ndarray:
-    """Where a filter says that a thing is (count,) whose x goes as `place(time)`."""
-    at = [pose(np.zeros(3), np.array([place(i * dt), 0, 0])) for i in range(count)]
-    followed, told = Followed(at[0], 0.0, smoothing), [at[0][0, 3]]
-    for i in range(1, count):
-        assert followed.see(at[i], i * dt)
-        told.append(followed.T[0, 3])
-    return np.array(told)
-
-
-def test_the_filter_has_the_delay_that_it_states() -> None:
-    smoothing, dt = Smoothing(memory=0.1), 1 / 30
-    steady = moving(smoothing, lambda t: 0.3 * t, dt, 90)
-    assert abs(steady[-1] - 0.3 * 89 * dt) < 1e-6
-    faster = moving(Smoothing(memory=0.1, speed=5.0), lambda t: 0.5 * t**2, dt, 90)
-    assert 0.5 * (89 * dt) ** 2 - faster[-1] == pytest.approx(smoothing.lag(dt, 1.0), rel=1e-3)
-    jump = moving(smoothing, lambda t: 0.01 * (t > 0), 1e-3, 600)
-    assert np.argmax(jump >= 0.01) == pytest.approx(100, abs=3)
-    assert jump.max() == pytest.approx(0.0114, abs=1e-4)
-    assert np.abs(jump[425:] - 0.01).max() < 5e-4
-
-
-def test_noise_is_smoothed_and_a_memory_of_nothing_smooths_nothing() -> None:
-    rng = np.random.default_rng(0)
-    noise = 0.001 * rng.standard_normal(600)
-    for memory, most, least in ((0.1, 0.7, 0.0), (0.3, 0.4, 0.0), (0.0, 1.01, 0.99)):
-        told = moving(Smoothing(memory=memory), lambda t: noise[round(30 * t)], 1 / 30, 600)
-        assert least * noise.std() <= told[100:].std() <= most * noise.std()
-
-
-def test_a_turning_thing_is_followed_by_its_turn_and_its_rate() -> None:
-    followed = Followed(np.eye(4), 0.0)
-    for i in range(1, 90):
-        followed.see(pose(np.array([0, 0, 1.0 * i / 30]), np.zeros(3)), i / 30)
-    np.testing.assert_allclose(followed.velocity, [0, 0, 0, 0, 0, 1.0], atol=1e-3)
-    assert difference(followed.T, pose(np.array([0, 0, 89 / 30]), np.zeros(3)))[1] < 1e-3
-
-
-def test_an_outlier_changes_nothing_and_a_thing_that_was_moved_is_believed_after_three() -> None:
-    followed, there = Followed(np.eye(4), 0.0), pose(np.zeros(3), np.array([0.3, 0, 0]))
-    for i in range(1, 10):
-        assert followed.see(np.eye(4), i / 30)
-    assert not followed.see(there, 10 / 30)
-    assert not followed.see(pose(np.zeros(3), np.array([-0.3, 0, 0])), 11 / 30)  # another place each time
-    assert not followed.see(pose(np.array([0, 0, 1.5]), np.zeros(3)), 12 / 30)
-    np.testing.assert_allclose(followed.T, np.eye(4), atol=1e-9)
-    assert [followed.see(there, i / 30) for i in (13, 14, 15)] == [False, False, True]
-    np.testing.assert_array_equal(followed.T, there)
-    assert followed.rejected == 6
-
-
-def test_of_turns_that_look_alike_the_nearest_is_taken_so_that_a_cube_does_not_spin() -> None:
-    followed = Followed(np.eye(4), 0.0)
-    for i in range(1, 30):
-        quarter = pose(np.array([0, 0, np.pi / 2 * (i % 4) + 0.01 * i]), np.zeros(3))
-        assert followed.see(quarter, i / 30, turns=4)
-    assert Rotation.from_matrix(followed.T[:3, :3]).magnitude() == pytest.approx(0.29, abs=0.01)
-
-
-def test_smoothing_that_is_none_is_refused() -> None:
-    for wrong in ({"memory": -1.0}, {"speed": 0.0}, {"forget": float("nan")}):
-        with pytest.raises(UserError, match="smoothing: wanted"):
-            Smoothing(**wrong)
-
-
-# --- Cameras.
-
-
-def test_a_folder_gives_its_pictures_in_order_in_rgb_and_then_the_last_one(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="wanted a folder with pictures"):
-        FolderCamera(tmp_path)
-    for i in range(3):
-        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((4, 6, 3), (0, 0, 10 * i), np.uint8))
-    (tmp_path / "notes.txt").write_text("")
-    with FolderCamera(tmp_path, period=0.1) as camera:
-        told = [camera.read() for _ in range(5)]
-    assert [int(picture[0, 0, 0]) for picture, _ in told] == [0, 10, 20, 20, 20]
-    np.testing.assert_allclose([time for _, time in told], [0, 0.1, 0.2, 0.2, 0.2])
-    (tmp_path / "0.png").write_bytes(b"nothing")
-    with FolderCamera(tmp_path) as camera, pytest.raises(UserError, match="no picture that can be read"):
-        camera.read()
-
-
-def test_a_simulated_camera_draws_at_its_rate_and_shows_what_was() -> None:
-    now = [0.0]
-    camera = RenderedCamera(
-        lambda: np.full((2, 2, 3), round(100 * now[0]), np.uint8), lambda: now[0], period=0.1, delay=0.15
-    )
-    told = []
-    for i in range(20):
-        now[0] = 0.05 * i
-        picture, time = camera.read()
-        told.append((int(picture[0, 0, 0]), round(time, 2)))
-    assert all(value == round(100 * time) for value, time in told)
-    assert told[-1][1] == 0.8  # at .95 the picture of .8 s
-    now[0] = 0.0
-    assert camera.read()[1] == 0.0
-
-
-def test_a_film_is_a_camera_and_what_ends_grows_old(tmp_path: Path) -> None:
-    path = str(tmp_path / "film.avi")
-    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 30, (64, 48))
-    for i in range(5):
-        writer.write(np.full((48, 64, 3), (0, 0, 50 * i), np.uint8))
-    writer.release()
-    ticks = iter(range(1000))
-    with VideoCamera(path, clock=lambda: float(next(ticks)), delay=0.25) as camera:
-        camera._thread.join(5.0)
-        (picture, first), (_, again) = camera.read(), camera.read()
-    assert first == again == 4 - 0.25
-    assert picture[0, 0, 0] > 180
-    assert picture[0, 0, 2] < 30
-    with pytest.raises(UserError, match="cannot be opened"):
-        VideoCamera(str(tmp_path / "none.avi"))
-
-
-def test_all_cameras_keep_the_protocol(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((4, 6, 3), np.uint8))
-    cameras: list[Camera] = [FolderCamera(tmp_path), RenderedCamera(lambda: np.zeros((4, 6, 3), np.uint8), lambda: 0.0)]
-    for camera in cameras:
-        with camera:
-            picture, time = camera.read()
-            assert (picture.shape, picture.dtype, time) == ((4, 6, 3), np.uint8, 0.0)
