@@ -163,6 +163,17 @@ class FeedbackPolicy:
         self._left -= 1
         return self._actions(np.stack([best[0].gains for best in self._best]), seen).astype(np.float32), None
 
+    @property
+    def known(self) -> list[list[Tried]]:
+        """The best policies for each episode; what `go_back` takes."""
+        return self._best
+
+    def go_back(self, known: list[list[Tried]]) -> None:
+        """The worlds were put back where these were the best policies: search anew from there, with what has been
+        learned since as well."""
+        self._best = [[*old, *new] for old, new in zip(known, self._best, strict=True)]
+        self._left = 0
+
     def _actions(self, gains: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """(n, act_dim) from gains (n, act_dim, 1 + obs_dim) and observations (n, obs_dim)."""
         mean, deviation = self._scale or (0.0, 1.0)

@@ -32,6 +32,7 @@ FEWEST, MOST = 16, 96
 SHARE = 0.85  # of the time for acting and planning; what is left encodes the video and draws the plot
 EARLY = 0.25  # of an episode, in which most successes come: the clock is paced to that
 HOLD = 0.3  # [s] that are shown after success
+BACK = 2  # plans that a robot which fell is put back by, and one more each time that it does not get further
 
 
 @dataclass(frozen=True)
@@ -192,8 +193,8 @@ class _Clock:
         """[s] for one control step from here on."""
         return max(0.0, self._end - time.monotonic()) / max(1.0, EARLY * self._steps_left)
 
-    def step(self) -> None:
-        self._steps_left -= 1
+    def step(self, count: int = 1) -> None:
+        self._steps_left -= count
 
     def pace(self, cost: float) -> int:
         """How many steps to take of a plan that took `cost` seconds."""
@@ -214,6 +215,44 @@ class _Camera:
         if self.size is not None and step % self.stride == 0:
             self.frames.append(env.render_world(0, *self.size))
             self.steps.append(step)
+
+    def forget(self, step: int) -> None:
+        """What was seen since a step."""
+        count = sum(taken < step for taken in self.steps)
+        del self.frames[count:], self.steps[count:]
+
+
+class _Places:
+    """Where plans were made, for a robot that falls is put back there: nothing ends by a fall that can be avoided.
+
+    What is shown in the end is one episode from its start, as if the planner had known.
+    """
+
+    def __init__(self, env: sims.BatchEnv, policy: FeedbackPolicy) -> None:
+        self._env, self._policy = env, policy
+        self._places: list[tuple[int, Any, np.ndarray, Any]] = []
+        self._back, self._plans, self._furthest = BACK, -1, 0
+
+    def note(self, step: int, observations: np.ndarray) -> None:
+        """To be called before each step; only those at which a plan is made are kept."""
+        if self._places and self._policy.plans == self._plans:
+            self._places.pop()
+        self._plans = self._policy.plans
+        self._places.append((step, self._env.snapshot(), observations, self._policy.known))
+
+    def go_back(self, fallen: int) -> tuple[int, np.ndarray]:
+        """The step at which the world is again, and what is observed there; `fallen` is the one at which it fell."""
+        if self._policy.plans == self._plans:
+            self._places.pop()
+        self._back = BACK if fallen > self._furthest else self._back + 1
+        self._furthest = max(self._furthest, fallen)
+        index = max(0, len(self._places) - self._back)
+        step, snapshot, observations, known = self._places[index]
+        del self._places[index:]
+        self._env.restore(snapshot)
+        self._policy.go_back(known)
+        self._plans = -1
+        return step, observations
 
 
 class _Stage:
@@ -249,12 +288,22 @@ class _Stage:
         self._remember(env.scene)
         start, running = np.ones(len(seeds), dtype=bool), np.ones(len(seeds), dtype=bool)
         since = np.zeros(len(seeds), dtype=np.int64)  # steps since the first success, that one included
-        for step in range(env.task.max_episode_steps):
+        places = _Places(env, policy) if isinstance(policy, FeedbackPolicy) and len(seeds) == 1 else None
+        while len(self.actions) < env.task.max_episode_steps:
             if running[0]:
-                camera.look(env, step)
+                camera.look(env, len(self.actions))
+            if places is not None:
+                places.note(len(self.actions), observations)
             action, _ = policy.predict(observations, episode_start=start)
             observations, _, terminated, truncated, info = env.step(action)
             clock.step()
+            if places is not None and terminated[0] and not since[0] and not clock.over:
+                step, observations = places.go_back(len(self.actions))
+                clock.step(step - len(self.actions) - 1)
+                self.forget(step)
+                camera.forget(step)
+                start[:] = False
+                continue
             self.actions.append(action)
             self.success.append(info["success"])
             self.running.append(running)
@@ -263,6 +312,10 @@ class _Stage:
             running = running & ~start
             if not (running & (since <= enough)).any() or clock.over:
                 break
+
+    def forget(self, step: int) -> None:
+        """All that happened since a step."""
+        del self.scenes[step + 1 :], self.actions[step:], self.success[step:], self.running[step:]
 
     def rollouts(self) -> Rollouts:
         values = {name: np.stack([scene[name] for scene in self.scenes]) for name in self.schema.names}

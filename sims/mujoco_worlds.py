@@ -1,6 +1,7 @@
 """N MuJoCo worlds in one process, stepped by threads, with one model and one data a thread.
 
-MuJoCo releases the interpreter lock while it steps, so plain threads fill all cores. A world is only its full
+MuJoCo releases the interpreter lock while it steps, so plain threads fill all cores; where a step is so short that they
+mostly wait for that lock, one does it all. A world is only its full
 integration state (solver warm start included, so that it goes on exactly as a single environment does), the places of
 its bodies and what was read after its last step; it is loaded into its thread's model and data, stepped there, and
 taken out again. So the caches hold one model instead of N of them, each of 20 MB in Meta-World.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,11 +35,39 @@ def thread_count(num_worlds: int, threads: int | None) -> int:
     return max(1, min(threads or cores, num_worlds))
 
 
+class Crew:
+    """Finds out by the clock whether many threads are quicker than one; what they do is the same to the bit.
+
+    Each is tried for some runs, and the quickest of these counts, which a busy machine disturbs least. After `LASTS`
+    runs it is asked again, for the load of the machine changes.
+    """
+
+    TRIALS, LASTS = 4, 2000
+
+    def __init__(self, threads: int) -> None:
+        self._sizes = (threads, 1)
+        self._runs, self._quickest = 0, dict.fromkeys(self._sizes, np.inf)
+
+    @property
+    def size(self) -> int:
+        """How many threads the next run should use."""
+        if self._runs < self.TRIALS * len(self._sizes):
+            return self._sizes[self._runs % len(self._sizes)]
+        return min(self._sizes, key=lambda size: self._quickest[size])
+
+    def timed(self, size: int, seconds: float) -> None:
+        """A run with `size` threads took so long."""
+        if self._runs == self.LASTS:
+            self._runs, self._quickest = 0, dict.fromkeys(self._sizes, np.inf)
+        self._runs += 1
+        self._quickest[size] = min(self._quickest[size], seconds)
+
+
 class MujocoWorlds:
     """The engine under a batch: seats (a model and a data a thread), worlds as rows of arrays, reads of all at once.
 
     Args:
-        models: alike, one a thread; they are written to where worlds differ in `placed`.
+        models: alike, one for each thread that may work; they are written to where worlds differ in `placed`.
         num_worlds: N.
         kept: arrays of `MjData` to read of every world after every piece of work, e.g. "xpos".
         placed: arrays of `MjModel` that differ from world to world, e.g. "body_pos". Those of the parameters that
@@ -50,6 +80,7 @@ class MujocoWorlds:
         self.models, self.num_worlds = list(models), num_worlds
         self.datas = [mujoco.MjData(model) for model in self.models]
         self._pool = ThreadPoolExecutor(len(self.models)) if len(self.models) > 1 else None
+        self._crew = Crew(len(self.models))
         self._read = [[(name, getattr(data, name)) for name in kept] for data in self.datas]
         self._place = [[(name, field(model, name)) for name in placed] for model in self.models]
         self._unplaced = {name: place.copy() for name, place in self._place[0]}
@@ -79,7 +110,8 @@ class MujocoWorlds:
         `work` leaves the kept arrays of its seat's data up to date. With `places` it may also have moved bodies.
         """
         everyone = indices is None
-        chunks = np.array_split(np.arange(self.num_worlds) if indices is None else indices, len(self.models))
+        size = self._crew.size
+        chunks = np.array_split(np.arange(self.num_worlds) if indices is None else indices, size)
         fresh = {name: np.empty_like(value) if everyone else value.copy() for name, value in self._kept.items()}
 
         def serve(seat: int) -> None:
@@ -92,10 +124,13 @@ class MujocoWorlds:
                 for name, place in self._place[seat] if places else ():
                     self._placed[name][index] = place
 
-        if self._pool is None:
+        began = time.perf_counter()
+        if self._pool is None or size == 1:
             serve(0)
         else:
-            list(self._pool.map(serve, range(len(self.models))))
+            list(self._pool.map(serve, range(size)))
+        if everyone:
+            self._crew.timed(size, time.perf_counter() - began)
         self._kept = fresh
 
     def gather(self, name: str) -> np.ndarray:

@@ -142,6 +142,11 @@ def extent(points: list[Points], term: Term) -> float:
     return float(along.max() - along.min())
 
 
+def end(points: list[Points], term: Term) -> float:
+    """Where the end of a thing is along the direction."""
+    return float(np.quantile(points[0] @ np.array(term.direction), 0.99))
+
+
 def reach(points: list[Points], term: Term) -> float:
     """How far the first thing's middle is from the end of the second along the direction, the offset added."""
     along = points[1] @ np.array(term.direction)
@@ -171,6 +176,7 @@ def lean(points: list[Points], term: Term) -> float:
 
 MEASURES: dict[str, Callable[[list[Points], Term], float]] = {
     "extent": extent,
+    "end": end,
     "reach": reach,
     "apart": apart,
     "bend": bend,
@@ -192,12 +198,13 @@ _BALL = Thing(
 )
 
 SIGHTS: dict[tuple[str, str], Sight] = {
+    # Offsets lead from the middle of the drawer's front to behind its white handle, where a finger hooks it.
     ("metaworld/drawer-open", "corner"): Sight(
         "drawer-open/corner",
         {"finger": _FINGER, "drawer": _DRAWER},
         (
             Term("extent", ("drawer",), start=0.25, end=0.38, direction=(-0.87, 0.5), floor=0.2),
-            Term("reach", ("finger", "drawer"), start=0.4, end=0.03, weight=0.5, direction=(-0.87, 0.5)),
+            Term("reach", ("finger", "drawer"), start=0.4, end=0.0, direction=(-0.87, 0.5), offset=(-0.033, -0.021)),
         ),
         noise=0.1,
     ),
@@ -205,10 +212,10 @@ SIGHTS: dict[tuple[str, str], Sight] = {
         "drawer-open/side",
         {"finger": _FINGER, "drawer": _DRAWER},
         (
-            Term("extent", ("drawer",), start=0.2, end=0.42, direction=(-1.0, 0.0), floor=0.2),
-            Term("reach", ("finger", "drawer"), start=0.4, end=0.03, weight=0.5, direction=(-1.0, 0.0)),
+            Term("end", ("drawer",), start=-0.636, end=-0.43, weight=2.0, direction=(-1.0, 0.0), floor=0.06),
+            Term("reach", ("finger", "drawer"), start=0.4, end=0.0, direction=(-1.0, 0.0), offset=(-0.045, 0.021)),
         ),
-        noise=0.07,
+        noise=0.1,
     ),
     ("metaworld/soccer", "corner"): Sight(
         "soccer/corner",

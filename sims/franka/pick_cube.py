@@ -10,7 +10,7 @@ from robot_learn.types import Task
 from sims.env import Values
 from sims.franka import world
 from sims.franka.reach import READY
-from sims.franka.scripts import Controller, Phased, to_action, toward
+from sims.franka.scripts import Controller, to_action, toward
 from sims.franka.twist import POINTING_DOWN, TwistControl, drive
 from sims.mujoco_task import MujocoTask, View
 
@@ -43,11 +43,16 @@ TASK = Task(
 )
 
 
-def _model() -> mujoco.MjModel:
+def spec() -> mujoco.MjSpec:
+    """The world before it is compiled, for whoever adds to it."""
     spec = world.table_world()
     world.add_box(spec, "cube", (HALF, HALF, HALF), 0.1, [0.85, 0.25, 0.2, 1])
     world.add_goal(spec, 0.02, flat=False)
-    return spec.compile()
+    return spec
+
+
+def _model() -> mujoco.MjModel:
+    return spec().compile()
 
 
 def _start(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
@@ -111,23 +116,22 @@ DEFINITION = MujocoTask(
 )
 
 
-def _act(scene: Scene, phase: np.ndarray, since: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """0: above the cube. 1: down to it. 2: close. 3: carry; if the cube is lost, begin again."""
-    tcp, cube = scene.robot.tcp_position, scene.cube.position
-    above = cube + np.array([0.0, 0.0, 0.07])
-    hold = tcp + (scene.goal.position - cube)
-    velocity = np.select(
-        [(phase == k)[:, None] for k in range(4)],
-        [toward(tcp, above), toward(tcp, cube, 0.5), np.zeros_like(tcp), toward(tcp, hold, 0.8)],
-    )
-    near = np.linalg.norm(np.where((phase == 0)[:, None], above, cube) - tcp, axis=1)
-    following = np.where((phase == 0) & (near < 0.012), 1, phase)
-    following = np.where((phase == 1) & (near < 0.006), 2, following)
-    following = np.where((phase == 2) & (since >= 10), 3, following)
-    following = np.where((phase == 3) & (near > 0.04), 0, following)
-    return to_action(velocity, np.where(phase < 2, 1.0, -1.0)), following
-
-
 def script(num_worlds: int) -> Controller:
-    """Above, down, close, carry."""
-    return Phased(_act, num_worlds)
+    """Into a funnel above the cube, down in it, close, carry.
+
+    From the scene alone: so it can be imitated, and begins again by itself where the cube is lost.
+    """
+
+    def act(scene: Scene, observations: np.ndarray) -> np.ndarray:
+        tcp, cube, opening = scene.robot.tcp_position, scene.cube.position, scene.robot.gripper_opening
+        near = np.linalg.norm(cube - tcp, axis=1)
+        aside = np.linalg.norm((cube - tcp)[:, :2], axis=1)
+        held = (near < 0.035) & (opening > 0.01) & (opening < 0.035)
+        grasping = held | (near < 0.006) | ((near < 0.015) & (opening < 0.07))
+        over = np.clip(6 * (aside - 0.006), 0.0, 0.07)  # [m] the funnel's height there
+        approach = toward(tcp, cube + over[:, None] * [0.0, 0.0, 1.0], 0.7)
+        carry = toward(tcp, tcp + (scene.goal.position - cube), 0.8)
+        velocity = np.where(held[:, None], carry, np.where(grasping[:, None], 0.0, approach))
+        return to_action(velocity, np.where(grasping, -1.0, 1.0))
+
+    return act

@@ -15,7 +15,7 @@ from rewards.program import check
 from robot_learn.cli import main
 from robot_learn.envs import EVAL_SEED0, TRAIN_SEEDS
 from robot_learn.errors import UserError
-from robot_learn.preview import EARLY, HOLD, SHARE, _Clock, preview, settings
+from robot_learn.preview import EARLY, HOLD, SHARE, _Clock, _Places, preview, settings
 
 TASK = sims.task("metaworld/drawer-close")
 RIGHT = """
@@ -96,6 +96,69 @@ def test_where_chance_makes_the_robot_fall_feedback_is_planned() -> None:
             task, check(text, task).compile(), seconds=60.0, samples=8, steps=3, config=config, frame_size=None
         )
         assert seen.planner["kind"] == kind
+
+
+def test_a_robot_that_fell_is_put_back_and_what_is_shown_is_one_episode_from_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    falls: list[tuple[int, int]] = []
+    go_back = _Places.go_back
+
+    def counted(self: _Places, fallen: int) -> tuple[int, np.ndarray]:
+        step, observations = go_back(self, fallen)
+        falls.append((fallen, step))
+        return step, observations
+
+    monkeypatch.setattr(_Places, "go_back", counted)
+    monkeypatch.setattr(_Clock, "over", property(lambda self: len(falls) >= 4))
+    hopper = sims.task("mujoco/hopper")
+    reward = check("def reward(scene, action):\n    return {'forward': scene.torso.x_velocity}", hopper).compile()
+    hasty = FeedbackConfig(first_rounds=1, rounds=1, patience=1, horizon=20)
+    seen = preview(hopper, reward, seconds=600.0, samples=8, config=hasty, frame_size=None)
+    assert len(falls) == 4
+    assert all(step < fallen for fallen, step in falls)
+    actions, paid = seen.rollouts.actions, seen.traces[0].rewards
+    assert len(actions) == falls[-1][1] + 1, "the clock lets it take one more step"
+    env = sims.make(hopper.name, 1, reward=reward)
+    env.reset(seed=seen.evaluation.episodes[0].seed)
+    np.testing.assert_array_equal([env.step(action)[1][0] for action in actions], paid)
+    env.close()
+
+
+def test_who_gets_no_further_is_put_back_by_more() -> None:
+    class Planner:
+        plans = 0
+        known: tuple[()] = ()
+
+        def go_back(self, known: object) -> None:
+            pass
+
+    class World:
+        def snapshot(self) -> int:
+            return 0
+
+        def restore(self, snapshot: int) -> None:
+            pass
+
+    planner = Planner()
+    places = _Places(World(), planner)  # type: ignore[arg-type]
+
+    def go(begin: int, end: int) -> None:
+        for step in range(begin, end):
+            places.note(step, np.zeros(1))
+            planner.plans += step % 10 == 0
+
+    go(0, 95)
+    assert places.go_back(94)[0] == 80, "plans were made at 80 and 90"
+    go(80, 92)
+    assert places.go_back(91)[0] == 70, "no further than before"
+    go(70, 99)
+    assert places.go_back(98)[0] == 80
+    step = 80
+    for _ in range(9):
+        go(step, step + 1)
+        step, _ = places.go_back(5)
+    assert step == 0, "the start is as far back as it goes"
 
 
 def test_the_command_previews_a_file_and_writes_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
