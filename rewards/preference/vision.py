@@ -18,6 +18,7 @@ from rewards.lettering import png
 from rewards.models.messages import image_hash
 from rewards.preference.query import Answer, Query
 from rewards.preference.sights import SIGHTS, Sight
+from rewards.preference.stereo import STEREO
 from robot_learn.errors import UserError, unknown
 
 
@@ -112,7 +113,8 @@ class Views:
 def of_task(task: str, camera: str | None = None) -> Vision:
     """The teacher for a task, seen from a camera, or from several ("side+corner") whose pictures lie beside each other.
 
-    By default the camera is one that something is written down for.
+    By default the camera is one that something is written down for. Several that were calibrated together measure in
+    space; else the mean over the views counts.
 
     Raises:
         UserError: nobody has written down what is to be measured there.
@@ -124,5 +126,7 @@ def of_task(task: str, camera: str | None = None) -> Vision:
     for view in views:
         if view not in cameras:
             raise unknown(f"camera with a sight of {task}", view, cameras)
+    if (task, camera) in STEREO:
+        return Vision(STEREO[task, camera or ""])
     sights = tuple(SIGHTS[task, view] for view in views)
     return Vision(sights[0] if len(sights) == 1 else Views(sights))

@@ -12,7 +12,7 @@ from rewards.models.conversation import NotAnsweredError, ask
 from rewards.models.limits import Budgeted
 from rewards.models.mailbox import NoReplyError
 from robot_learn.errors import UserError
-from robot_learn.imitation.state import read_json, write_json
+from robot_learn.resumable import read_json, write_json
 
 T = TypeVar("T")
 REFUSED = ".refused.json"

@@ -17,8 +17,9 @@ from rewards.video.signals import differences
 from rewards.video.single import edit_seen
 from rewards.video.terms import Term, Terms
 from robot_learn.imitation.asking import Asker
-from robot_learn.imitation.state import EDITS, Imitation, Iteration, read_json, write_json
+from robot_learn.imitation.state import EDITS, Imitation, Iteration
 from robot_learn.imitation.watch import Seen
+from robot_learn.resumable import read_json, write_json
 from robot_learn.types import Task
 
 

@@ -31,6 +31,7 @@ from robot_learn.imitation.state import Imitation
 from robot_learn.imitation.watch import play
 from robot_learn.launcher import Job, Launcher, LocalProcesses
 from robot_learn.policy import load_policy
+from robot_learn.resumable import write_json
 from robot_learn.runs import Run
 from robot_learn.types import Policy, Task
 
@@ -183,9 +184,7 @@ def write_result(cell: Cell, place: Place, budget: Budget) -> Path:
         "versions": runs.versions(),
     }
     path = place.result(cell)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with runs.atomic_write(path) as file:
-        file.write((json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(path, result)
     return path
 
 

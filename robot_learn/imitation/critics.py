@@ -14,8 +14,9 @@ from rewards.video.describe import Description, describe, read_description
 from rewards.video.forms import Form
 from rewards.video.judge import Judgement, VerdictForm, borda, combine, read_ranking, read_verdict
 from robot_learn.imitation.asking import Asker, both
-from robot_learn.imitation.state import CRITIQUE, DESCRIPTION, JUDGEMENT, RANKING, read_json, write_json
+from robot_learn.imitation.state import CRITIQUE, DESCRIPTION, JUDGEMENT, RANKING
 from robot_learn.imitation.watch import Seen
+from robot_learn.resumable import read_json, write_json
 from robot_learn.types import Task
 
 F = TypeVar("F", bound=Form)

@@ -13,10 +13,10 @@ from robot_learn import loops, runs
 from robot_learn.envs import VALIDATION_SEED0
 from robot_learn.imitation.cells import Behaviour, Budget
 from robot_learn.imitation.metrics import metric
-from robot_learn.imitation.state import write_json
 from robot_learn.imitation.watch import play, roll_out
 from robot_learn.launcher import Job
 from robot_learn.policy import load_policy
+from robot_learn.resumable import write_json
 from robot_learn.runs import Run
 from robot_learn.video import write_video
 

@@ -36,7 +36,7 @@ from robot_learn.imitation.asking import BudgetSpentError, tokens_in
 from robot_learn.imitation.author import Author, changes, history, read_terms
 from robot_learn.imitation.critics import Critic
 from robot_learn.imitation.screen import CANDIDATES, SCREENING
-from robot_learn.imitation.state import TERMS, UNDONE, VIDEO, Imitation, Iteration, Verdict, read_json, write_json
+from robot_learn.imitation.state import TERMS, UNDONE, VIDEO, Imitation, Iteration, Verdict
 from robot_learn.imitation.watch import (
     FILM,
     SEEN,
@@ -52,6 +52,7 @@ from robot_learn.imitation.watch import (
 from robot_learn.launcher import Finished, Job, Launcher, LocalProcesses
 from robot_learn.metrics import read_progress
 from robot_learn.preview import preview
+from robot_learn.resumable import read_json, write_json
 from robot_learn.runs import Run
 
 LOG, LOCK = "log.txt", "lock"

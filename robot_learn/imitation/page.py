@@ -11,11 +11,12 @@ from typing import Any
 
 from rewards.video.terms import Edit
 from robot_learn.imitation.author import read_terms
-from robot_learn.imitation.state import CRITIQUE, DESCRIPTION, PAGE, TERMS, VIDEO, Imitation, Iteration, read_json
+from robot_learn.imitation.state import CRITIQUE, DESCRIPTION, PAGE, TERMS, VIDEO, Imitation, Iteration
 from robot_learn.imitation.watch import FILM, SEEN
 from robot_learn.metrics import read_progress
 from robot_learn.report import colour
 from robot_learn.report_page import PAGE as FRAME
+from robot_learn.resumable import read_json
 from robot_learn.runs import PROGRESS, REWARD, Run, atomic_write
 
 _STRIP = "display:flex;gap:12px;overflow-x:auto;padding-bottom:8px"

@@ -11,14 +11,13 @@ FOLDER/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from robot_learn.errors import UserError, unknown
-from robot_learn.runs import atomic_write
+from robot_learn.errors import UserError
+from robot_learn.resumable import merged, open_state, write_json
 
 STATE, ITERATIONS, UNDONE, VIDEO, REPLIES, PAGE = (
     "imitation.json",
@@ -141,18 +140,13 @@ class Imitation:
         Raises:
             UserError: there is none in the folder, or its file is of another version.
         """
-        path = Path(folder) / STATE
-        try:
-            stored = json.loads(path.read_bytes())
-            if stored.pop("format", None) != FORMAT:
-                raise UserError(f"{path}: wanted an imitation of format {FORMAT}")
+
+        def build(stored: dict[str, Any]) -> Imitation:
             config = ImitationConfig(**stored.pop("config"))
             found = [_iteration(entry) for entry in stored.pop("iterations")]
             return cls(Path(folder), config, found, **stored)
-        except FileNotFoundError:
-            raise UserError(f"{folder} is no imitation: it has no {STATE}") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"{path}: not a stored imitation: {error!r}") from error
+
+        return open_state(Path(folder) / STATE, "imitation", FORMAT, build)
 
     @classmethod
     def begin(cls, folder: Path | str, config: ImitationConfig) -> Imitation:
@@ -171,18 +165,10 @@ class Imitation:
         Raises:
             UserError: something else differs.
         """
-        stored = asdict(self.config)
-        for name in wanted:
-            if name not in stored:
-                raise unknown("setting of an imitation", name, stored)
-        differing = [name for name in wanted if wanted[name] != stored[name] and name not in FREE_ON_RESUME]
-        if differing:
-            listed = "; ".join(f"{name} was {stored[name]!r}, now {wanted[name]!r}" for name in differing)
-            raise UserError(f"{self.folder} holds another imitation: {listed}. Name another folder, or leave that out")
-        return replace(self, config=ImitationConfig(**(stored | dict(wanted))))
+        kept = merged(self.config, wanted, FREE_ON_RESUME, kind="imitation", folder=self.folder)
+        return replace(self, config=ImitationConfig(**kept))
 
     def save(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         kept = {
             "format": FORMAT,
             "config": asdict(self.config),
@@ -242,23 +228,6 @@ class Imitation:
     @property
     def tokens(self) -> int:
         return sum(each.tokens for each in self.iterations)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """A JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as file:
-        file.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Raises:
-    UserError: the file is damaged.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{path}: damaged ({error}); delete it, and the same command makes it anew") from error
 
 
 def _iteration(stored: Mapping[str, Any]) -> Iteration:

@@ -24,9 +24,10 @@ from rewards.video.signals import Signals, Track, signals, table, video_rows
 from robot_learn.envs import VALIDATION_SEED0
 from robot_learn.errors import UserError
 from robot_learn.imitation.bodies import tracks as tracks_of
-from robot_learn.imitation.state import ImitationConfig, read_json, write_json
+from robot_learn.imitation.state import ImitationConfig
 from robot_learn.policy import load_policy
 from robot_learn.probes import record
+from robot_learn.resumable import read_json, write_json
 from robot_learn.rollouts import Rollouts
 from robot_learn.runs import Run
 from robot_learn.scene import Scene

@@ -24,6 +24,7 @@ from robot_learn.errors import UserError
 from robot_learn.evaluation import Evaluation
 from robot_learn.launcher import Job, Launcher, LocalProcesses
 from robot_learn.preferences.cells import EPISODES, SEEDS, Budget, Cell, Data, Method
+from robot_learn.resumable import write_json
 from robot_learn.runs import Run
 
 RESULTS = "results/offline"
@@ -219,7 +220,5 @@ def write_result(cell: Cell, place: Place, budget: Budget, seconds: float) -> Pa
         "versions": run.read_json(runs.VERSIONS),
     }
     path = place.result(cell)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with runs.atomic_write(path) as file:
-        file.write((json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(path, result)
     return path

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from robot_learn.errors import UserError, unknown
-from robot_learn.runs import atomic_write
+from robot_learn.errors import UserError
+from robot_learn.resumable import merged, open_state, write_json
 
 STATE, CANDIDATES = "search.json", "candidates"
 FORMAT = 1
@@ -149,18 +148,13 @@ class Search:
         Raises:
             UserError: there is none in the folder, or its file is of another version.
         """
-        path = Path(folder) / STATE
-        try:
-            stored = json.loads(path.read_bytes())
-            if stored.pop("format", None) != FORMAT:
-                raise UserError(f"{path}: wanted a search of format {FORMAT}")
+
+        def build(stored: dict[str, Any]) -> Search:
             config = SearchConfig(**stored.pop("config"))
             found = [_candidate(entry) for entry in stored.pop("candidates")]
             return cls(Path(folder), config, {entry.name: entry for entry in found}, **stored)
-        except FileNotFoundError:
-            raise UserError(f"{folder} is no search: it has no {STATE}") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"{path}: not a stored search: {error!r}") from error
+
+        return open_state(Path(folder) / STATE, "search", FORMAT, build)
 
     @classmethod
     def begin(cls, folder: Path | str, config: SearchConfig) -> Search:
@@ -179,15 +173,8 @@ class Search:
         Raises:
             UserError: something else differs.
         """
-        stored = asdict(self.config)
-        for name in wanted:
-            if name not in stored:
-                raise unknown("setting of a search", name, stored)
-        differing = [name for name in wanted if wanted[name] != stored[name] and name not in FREE_ON_RESUME]
-        if differing:
-            listed = "; ".join(f"{name} was {stored[name]!r}, now {wanted[name]!r}" for name in differing)
-            raise UserError(f"{self.folder} holds another search: {listed}. Name another folder, or leave that out")
-        return replace(self, config=SearchConfig(**(stored | dict(wanted))))
+        kept = merged(self.config, wanted, FREE_ON_RESUME, kind="search", folder=self.folder)
+        return replace(self, config=SearchConfig(**kept))
 
     def put(self, candidate: Candidate) -> Candidate:
         """Keep a candidate as it is now, on disk, too."""
@@ -196,7 +183,6 @@ class Search:
         return candidate
 
     def save(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         ordered = sorted(self.candidates.values(), key=lambda candidate: candidate.order)
         kept = {
             "format": FORMAT,
@@ -206,8 +192,7 @@ class Search:
             "ended": self.ended,
             "result": self.result,
         }
-        with atomic_write(self.folder / STATE) as file:
-            file.write((json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode())
+        write_json(self.folder / STATE, kept)
 
     def place(self, candidate: Candidate | str) -> Path:
         """The run folder of a candidate."""

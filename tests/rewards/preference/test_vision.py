@@ -231,7 +231,7 @@ def test_views_beside_each_other_count_alike_and_all_must_show_it() -> None:
     assert views.noise == pytest.approx(sight.noise / np.sqrt(2))
     with pytest.raises(UserError, match="2 views beside each other, came 63"):
         views.progress(left[:, :63])
-    assert of_task("metaworld/drawer-open", "side+corner").name == "vision:drawer-open/side+drawer-open/corner"
+    assert of_task("metaworld/soccer", "side+corner").name == "vision:soccer/side+soccer/corner"
 
 
 def test_what_nobody_has_written_down_is_refused_with_what_there_is() -> None:

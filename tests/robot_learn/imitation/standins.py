@@ -26,9 +26,10 @@ from robot_learn.imitation.asking import Asker
 from robot_learn.imitation.author import Author
 from robot_learn.imitation.critics import ModelCritic
 from robot_learn.imitation.loop import Session
-from robot_learn.imitation.state import Imitation, ImitationConfig, read_json
+from robot_learn.imitation.state import Imitation, ImitationConfig
 from robot_learn.launcher import Finished, Job
 from robot_learn.policy import MlpPolicy
+from robot_learn.resumable import read_json
 from robot_learn.rollouts import Rollouts
 from robot_learn.runs import Run
 from robot_learn.types import Policy, Task

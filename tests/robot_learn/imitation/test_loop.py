@@ -18,7 +18,8 @@ from robot_learn import runs
 from robot_learn.errors import UserError
 from robot_learn.imitation import watch
 from robot_learn.imitation.page import write_page
-from robot_learn.imitation.state import Imitation, read_json
+from robot_learn.imitation.state import Imitation
+from robot_learn.resumable import read_json
 from tests.rewards.video import filmed
 from tests.robot_learn.imitation.standins import (
     BROKEN,
