@@ -12,7 +12,6 @@ from scipy.special import expit
 
 from robot_learn.errors import UserError
 
-BEST_OF = 50  # frames that the best one is looked for among
 REFERENCES = 2048  # frames to win against, where there are more
 
 
@@ -35,21 +34,20 @@ def win_rate(scores: np.ndarray, reference: np.ndarray, inverse_temperature: flo
     return np.asarray(rows, dtype=np.float32)
 
 
-def best_of(scores: np.ndarray, reference: np.ndarray, count: int = BEST_OF) -> np.ndarray:
-    """(S, F) in [0, 1]: the chance that none of `count` frames, drawn from the reference, has a higher score.
+def rarity(scores: np.ndarray) -> np.ndarray:
+    """(S, F) how many tenfolds of the frames are no better: 1 for the best tenth's last, 2 for the best hundredth's.
 
     A win rate saturates where it matters in data of chance: next to the goal one beats nearly every frame, at the goal
-    every one. The best of many is another question, which only the rarest frames answer well. It depends on the order
-    of the scores alone, which is all that comparisons tell; frames of equal score share their place.
+    every one. This is minus the decimal logarithm of the share of frames that are better, those of equal score counted
+    by half. It depends on the order of the scores alone, which is all that comparisons tell, and steps from common to
+    rare are paid alike wherever they are.
     """
-    if count < 1:
-        raise UserError(f"best of {count} frames: wanted 1 or more")
-    _check(scores, reference)
+    _check(scores, scores)
     rows = []
-    for row, against in zip(scores, reference, strict=True):
-        ordered = np.sort(against)
-        below = 0.5 * (np.searchsorted(ordered, row, "left") + np.searchsorted(ordered, row, "right"))
-        rows.append((below / len(ordered)) ** count)
+    for row in scores:
+        ordered = np.sort(row)
+        above = len(row) - 0.5 * (np.searchsorted(ordered, row, "left") + np.searchsorted(ordered, row, "right"))
+        rows.append(-np.log10(above / len(row)))
     return np.asarray(rows, dtype=np.float32)
 
 

@@ -33,6 +33,7 @@ class Length:
     end: float
     weight: float = 1.0
     floor: float = 0.0  # [m] that count as none: errors of measurement
+    counts: tuple[float, ...] = (1.0, 1.0, 1.0)  # how much each direction of a way counts
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ class Stereo:
 
 
 def _share(length: Length, measured: np.ndarray) -> float:
-    size = float(np.linalg.norm(measured)) if len(length.fields) > 1 else float(measured[0])
+    size = float(np.linalg.norm(measured * length.counts)) if len(length.fields) > 1 else float(measured[0])
     way = size - length.start if length.end > length.start else length.start - size
     done = max(0.0, way - length.floor)
     return length.weight * min(1.0, done / (abs(length.end - length.start) - length.floor))
@@ -174,7 +175,8 @@ STEREO: dict[tuple[str, str], Stereo] = {
             ("side", "corner"),
             (
                 Length(("drawer.opening",), start=0.0, end=0.2, weight=2.0, floor=0.012),
-                Length(("robot.hand_position", "drawer.handle_position"), start=0.5, end=0.0),
+                # Height counts less: a hand that is lined up with the handle only has to come down on it.
+                Length(("robot.hand_position", "drawer.handle_position"), start=0.5, end=0.0, counts=(1.0, 1.0, 1 / 3)),
             ),
         ),
     )

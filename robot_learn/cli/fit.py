@@ -42,9 +42,9 @@ class FitReward:
     """Also learn from pairs that nobody was asked about, ten times as many, where the model is sure of them."""
     gold: OptionalPath = None
     """A file of labels that are known to be right, to measure the sources by."""
-    scale: Literal["best-of", "win-rate", "none"] = "win-rate"
-    """win-rate pays the probability of being preferred over a frame of the dataset; best-of the chance that none of 50
-    frames of it is better, for data in which what is wanted is rare; none what the model says."""
+    scale: Literal["rarity", "win-rate", "none"] = "win-rate"
+    """win-rate pays the probability of being preferred over a frame of the dataset; rarity 1 for the best tenth of the
+    dataset, 2 for the best hundredth and so on, for data in which what is wanted is rare; none what the model says."""
     user: int = 0
     """For users: whose reward, by number in the order of their names."""
     max_epochs: OptionalInt = None

@@ -16,7 +16,7 @@ from rewards.preference.gold import noise
 from rewards.preference.labels import Label
 from rewards.preference.latent import LatentUsers
 from rewards.preference.regret import Regret, step_rows
-from rewards.preference.spo import best_of, references, win_rate
+from rewards.preference.spo import rarity, references, win_rate
 from rewards.preference.stored import RewardModel
 from rewards.preference.surf import SurfConfig
 from robot_learn.data.dataset import Dataset
@@ -27,7 +27,7 @@ from robot_learn.runs import atomic_write
 from robot_learn.scene import Array, Scene
 
 Inputs = Literal["states", "images", "features"]
-Scale = Literal["best-of", "win-rate", "none"]
+Scale = Literal["rarity", "win-rate", "none"]
 UNLABELLED, MOST_UNLABELLED = 10, 5_000  # pairs that nobody was asked about, for each label and in all
 LEARNED_FROM_PAIRS = ("bradley-terry", "regret", "users")
 
@@ -169,9 +169,9 @@ def pay(
 ) -> np.ndarray:
     """(S, M) float32: what each seed's model pays for every step, for the frame after it.
 
-    With the scale "win-rate" it is the probability of being preferred over a frame of the dataset, with "best-of" the
-    chance that none of 50 frames of it is better, both in [0, 1]. An advantage is not scaled: at most 0 is what it
-    means.
+    With the scale "win-rate" it is the probability of being preferred over a frame of the dataset, in [0, 1], with
+    "rarity" the number of tenfolds of the dataset that it is better than. An advantage is not scaled: at most 0 is what
+    it means.
 
     Raises:
         UserError: there is no such scale.
@@ -185,8 +185,8 @@ def pay(
     paid = scores[:, dataset.frame_after]
     if scale == "none":
         return paid
-    if scale == "best-of":
-        return best_of(paid, paid)
+    if scale == "rarity":
+        return rarity(paid)
     return win_rate(paid, paid[:, references(dataset.num_steps)], beta_of(model))
 
 

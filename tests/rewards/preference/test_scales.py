@@ -19,7 +19,7 @@ from rewards.preference.comparisons import held_out
 from rewards.preference.descent import DescentConfig, descend
 from rewards.preference.encoders import evaluate, generators_of, network
 from rewards.preference.ratings import balanced, class_log_probabilities
-from rewards.preference.spo import best_of, references, win_rate
+from rewards.preference.spo import rarity, references, win_rate
 from rewards.preference.surf import Crop, SurfConfig, pseudo_labels
 from robot_learn.errors import UserError
 
@@ -178,22 +178,16 @@ def test_a_crop_shows_a_stretch_of_both_segments_of_one_length_from_moments_of_t
     np.testing.assert_array_equal(Crop(np.random.default_rng(0), SurfConfig(shortest_crop=1.0))(segments), segments)
 
 
-def test_the_best_of_many_is_a_matter_of_chance() -> None:
-    scores, rng = np.arange(20.0)[None], np.random.default_rng(0)
-    drawn = rng.integers(20, size=(200_000, 3)).max(axis=1)
-    ours = best_of(scores + 0.5, scores, 3)[0]  # halfway between two, so that no draw ties
-    np.testing.assert_allclose(ours, [(drawn <= place).mean() for place in range(20)], atol=0.005)
+def test_rarity_counts_the_tenfolds_that_a_frame_is_better_than() -> None:
+    found = rarity(np.random.default_rng(0).permutation(100_000)[None].astype(float))[0]
+    assert (found >= 1).mean() == pytest.approx(0.1, abs=1e-4)
+    assert (found >= 2).mean() == pytest.approx(0.01, abs=1e-4)
+    assert found.max() == pytest.approx(5 + np.log10(2), abs=1e-4), "the best of all is its own half"
+    assert found.min() == pytest.approx(0, abs=1e-4)
 
 
-def test_the_best_of_one_is_the_share_of_frames_below_and_half_of_those_beside() -> None:
+def test_frames_of_equal_score_are_equally_rare_and_only_the_order_counts() -> None:
     tied = np.round(SCORES, 1)
-    shares = np.stack([(rankdata(row) - 0.5) / len(row) for row in tied])
-    np.testing.assert_allclose(best_of(tied, tied, 1), shares, atol=1e-6)
-
-
-def test_the_best_of_many_forgets_all_but_the_order() -> None:
-    np.testing.assert_array_equal(best_of(SCORES, SCORES), best_of(np.exp(SCORES), np.exp(SCORES)))
-    order = best_of(SCORES[:1], SCORES[:1])[0]
-    assert (np.diff(order[np.argsort(SCORES[0])]) >= 0).all()
-    with pytest.raises(UserError, match="wanted 1 or more"):
-        best_of(SCORES, SCORES, 0)
+    shares = np.stack([(rankdata(-row) - 0.5) / len(row) for row in tied])
+    np.testing.assert_allclose(rarity(tied), -np.log10(shares), atol=1e-6)
+    np.testing.assert_array_equal(rarity(SCORES), rarity(np.exp(SCORES)))
