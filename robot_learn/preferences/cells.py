@@ -119,7 +119,7 @@ class Budget:
 
     rounds: tuple[Round, ...] = (Round(500, "even", "k-center"), Round(500), Round(1000), Round(3000))
     pictures: int = 128  # pixels square, of what a teacher who looks is shown
-    scale: str = "none"  # of fitted rewards
+    scale: str = "rarity"  # of fitted rewards
     updates: int = 15_000
     hidden_size: int = 128
     iql: tuple[str, ...] = ("expectile=0.9", "inverse_temperature=10", "precision=reduced")
