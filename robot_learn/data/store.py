@@ -17,7 +17,7 @@ from robot_learn.data.trajectory import Trajectory
 from robot_learn.data.writer import DatasetWriter
 from robot_learn.errors import UserError
 
-__all__ = ["IN_MEMORY", "DatasetWriter", "assemble", "find", "load", "metadata", "save", "trajectories"]
+__all__ = ["IN_MEMORY", "DatasetWriter", "assemble", "find", "load", "manifest", "metadata", "save", "trajectories"]
 
 IN_MEMORY = 2**30  # bytes: pictures of a smaller dataset are read at once, those of a larger one when looked at
 
@@ -35,11 +35,21 @@ def load(name: str | Path, root: Path | str | None = None, *, in_memory: int = I
     if OURS not in told:
         return assemble(list(foreign.read(folder, told)), str(told.get("dataset_id", name)), {})
     episodes, images = _read(folder, in_memory)
-    manifest = told[OURS]
+    ours = told[OURS]
     try:
-        return assemble(episodes, str(manifest["task"]), manifest, images)
+        return assemble(episodes, str(ours["task"]), ours, images)
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / METADATA}: {OURS!r} wants a task: {error}") from error
+
+
+def manifest(name: str | Path, root: Path | str | None = None) -> dict[str, Any]:
+    """What is told of one of our datasets, "episodes" among it, without reading them; empty for those of others.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    told = metadata(find(str(name), root))
+    return {"episodes": told.get("total_episodes", 0), **told.get(OURS, {})}
 
 
 def _read(folder: Path, in_memory: int) -> tuple[list[Trajectory], Any]:

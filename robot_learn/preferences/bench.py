@@ -19,7 +19,7 @@ from pathlib import Path
 
 from robot_learn import runs
 from robot_learn.data.manifest import normalised
-from robot_learn.data.store import load
+from robot_learn.data.store import manifest
 from robot_learn.errors import UserError
 from robot_learn.evaluation import Evaluation
 from robot_learn.launcher import Job, Launcher, LocalProcesses
@@ -130,7 +130,7 @@ def _has_labels(cell: Cell, place: Place) -> bool:
 def _collect(cell: Cell, place: Place, budget: Budget) -> Job | None:
     data, _ = cell.what
     try:
-        if load(data.name, place.root, in_memory=0).num_episodes >= data.episodes:
+        if manifest(data.name, place.root)["episodes"] >= data.episodes:
             return None
     except UserError:
         pass  # not there, or not whole: the command says which, and goes on
@@ -198,7 +198,7 @@ def _train(cell: Cell, place: Place, budget: Budget) -> Job:
 def write_result(cell: Cell, place: Place, budget: Budget, seconds: float) -> Path:
     """One cell's figures as one JSON file, from its run folder."""
     data, method = cell.what
-    run, dataset = Run.open(place.run(cell)), load(data.name, place.root, in_memory=0)
+    run, told = Run.open(place.run(cell)), manifest(data.name, place.root)
     found = [
         Evaluation.from_json(Run.open(run.path / f"seed-{seed}").read_json(runs.EVALUATION)) for seed in range(SEEDS)
     ]
@@ -208,14 +208,14 @@ def write_result(cell: Cell, place: Place, budget: Budget, seconds: float) -> Pa
         "success": [evaluation.success_rate for evaluation in found],  # one a seed, as the next three
         "success_at_end": [evaluation.success_at_end_rate for evaluation in found],
         "returns": returns,
-        "normalised": [float(normalised(value, dataset.manifest)) for value in returns],
+        "normalised": [float(normalised(value, told)) for value in returns],
         "episodes": EPISODES,
         "first_seed": found[0].episodes[0].seed,
         "seconds": round(seconds, 1),
         "budget": asdict(budget),
         "offline": run.config["offline"],
         "learner": run.config["learner"],
-        "dataset": {name: dataset.manifest.get(name) for name in ("hash", "episodes", "steps", "success_rate")},
+        "dataset": {name: told.get(name) for name in ("hash", "episodes", "steps", "success_rate")},
         "method_of": asdict(method),
         "versions": run.read_json(runs.VERSIONS),
     }
