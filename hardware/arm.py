@@ -60,7 +60,7 @@ class Observation:
     T_base_ee: np.ndarray  # (4, 4) of the point between the fingertips
     state: State
     errors: tuple[str, ...] = ()  # by libfranka's names, "cartesian_reflex"
-    success_rate: float = 1.0  # share of the last 100 commands that reached the arm in time
+    success_rate: float = 1.0  # share of the last 100 commands that reached the arm in time; in a reflex, before it
     gripper: Gripper | None = None
 
     def age(self, now: float) -> float:

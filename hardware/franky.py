@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
@@ -109,12 +110,13 @@ class FrankyClient:
     def read(self) -> Observation:
         return self._observation(self._robot.state)
 
-    def move(self, tick: Tick) -> None:
+    def move(self, tick: Tick, sent: Callable[[], None]) -> None:
         observation, finished = self.read(), False
         try:
             while not finished:
                 dq, finished = tick(observation)
                 self._send(self._library.JointVelocityMotion(dq, self._library.Duration(HELD)))
+                sent()
                 observation = self._wait_for(observation.sequence + PERIOD)
             self._gate.open()
             self._robot.move(self._library.JointVelocityStopMotion(), asynchronous=True)

@@ -30,6 +30,11 @@ the invariant holds from any start at rest. What is shown of a braking motion th
   close to a wall for that may only go away from it: in all that the filter holds, and until it is at rest. Nothing need
   be looked at where walls are further than points can get at the speed that was shown above.
 
+What takes longest, where points are and what the target is, may be thought out before the arm's next state comes, for
+the reference that it will have (`keep`). The arm tells that in short floats, so that `again` takes what was thought out
+for a reference within `OFF` of the true one. Rooms and ends are counted from the true one; points, and
+their velocities under v, are no further off than a little more slack and |v|' M |off|, which are added.
+
 A limit that is passed already, because somebody pushed the arm or it starts so, is only ever passed less. What no
 governor can know is what the arm does beyond its reference: how far a person can push it off is its own stiffness.
 """
@@ -38,6 +43,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,6 +57,7 @@ _PARTS = (1.0, 0.5, 0.2)  # of a step, tried in this order, before braking
 _CHORD = 0.001  # [m] that a chord may leave its path by before it is divided,
 _MOST_CHORDS = 4  # as long as there are no more than these
 _ROUNDING = 1e-6  # share of the acceleration that is left to rounding
+OFF = 2e-6  # [rad] of each joint between a reference that was thought ahead of and the true one
 
 
 class Governor:
@@ -68,7 +75,7 @@ class Governor:
         acceleration = (1 - _ROUNDING) * envelope.acceleration_share * parameters.acceleration
         self._step: list[float] = (acceleration * tick).tolist()  # [rad/s] that v may change in a tick
         wiggle = acceleration * (self._n * tick) ** 2  # [rad] generous: the filter holds a (n^2 - 1) tick^2 / 3
-        self._slack = float(levers() @ wiggle)  # [m] that the wiggle moves a point by
+        self._slack = float(levers() @ (wiggle + OFF))  # [m] that the wiggle, and being `OFF`, move a point by
         self._target = Target(parameters, envelope, acceleration, wiggle, self._slack)
         self._M = bending()
         self._delay = (self._n + 1) * tick  # [s]
@@ -99,6 +106,20 @@ class Governor:
         """One step (7,) [rad/s] of the braking motion."""
         return self._send(self._braked(self._held[0].tolist()))
 
+    def keep(self, here: Here) -> Here:
+        """What a look found, so that it outlasts the next look."""
+        return replace(here, J=here.J.copy())
+
+    def again(self, kept: Here, reference: np.ndarray, measured: np.ndarray) -> Here | None:
+        """As `look`, by what was kept of a reference (7,) [rad] as good as this one; None: it is another."""
+        if not np.abs(reference - kept.reference).max() <= OFF:
+            return None
+        up, down, lead_up, lead_down = self._target.rooms(reference, measured)
+        return Here(
+            reference, reference.tolist(), up, down, lead_up, lead_down, kept.kinematics, kept.J, kept.points,
+            kept.nearest,
+        )  # fmt: skip
+
     def preview(self, here: Here, wanted: np.ndarray) -> tuple[list[float], list[str]]:
         """What `wanted` (7,) [rad/s] comes to where the arm stands, in the long run, and what limits it."""
         return self._target(here, wanted, self._held[0].tolist())
@@ -117,15 +138,18 @@ class Governor:
         Returns:
             what to send (7,) [rad/s], and what limited it.
         """
+        return self.toward(here, *self.preview(here, wanted))
+
+    def toward(self, here: Here, target: list[float], limited: list[str]) -> tuple[np.ndarray, list[str]]:
+        """The step towards a target (7,) [rad/s] that may be taken; what limited the target is added to."""
         velocity: list[float] = self._held[0].tolist()
-        target, limited = self._target(here, wanted, velocity)
         change = [after - before for after, before in zip(target, velocity, strict=True)]
-        share = max(abs(part) / step for part, step in zip(change, self._step, strict=True))
+        share = max([abs(part) / step for part, step in zip(change, self._step, strict=True)])
         if share > 1.0:
             limited.append("acceleration")
             change = [part / share for part in change]
         braked = self._braked(velocity)
-        rest = (self._weights @ self._held).tolist()
+        rest = self._weights.dot(self._held).tolist()
         for part in _PARTS:
             tried = [
                 slow + part * (before + more - slow)
@@ -142,11 +166,11 @@ class Governor:
     def _send(self, velocity: list[float]) -> np.ndarray:
         self._held[1:] = self._held[:-1].copy()
         self._held[0] = velocity
-        return np.asarray(self._mean @ self._held)
+        return np.asarray(self._mean.dot(self._held))
 
     def _ticks(self, velocity: list[float]) -> int:
         """How many steps it takes to brake."""
-        return math.ceil(max(abs(rate) / step for rate, step in zip(velocity, self._step, strict=True)) - 1e-7)
+        return math.ceil(max([abs(rate) / step for rate, step in zip(velocity, self._step, strict=True)]) - 1e-7)
 
     def _braked(self, velocity: list[float]) -> list[float]:
         ticks = self._ticks(velocity)
@@ -168,8 +192,9 @@ class Governor:
             return broken
         v = np.array(velocity)
         time, size = ticks * self.tick, np.abs(v)
-        bend = float(self._M @ size @ (size + self._spread))
-        if peak_speed(here.speed(v) + bend * self._delay, bend * time) > self.envelope.hand_speed:
+        bends = self._M.dot(size)
+        bend, off = float(bends.dot(size + self._spread)), OFF * float(bends.sum())
+        if peak_speed(here.speed(v) + off + bend * self._delay, bend * time) > self.envelope.hand_speed:
             return "hand speed"
         if here.nearest > self.envelope.hand_speed * (time + self._delay) + self._slack:
             return ""
@@ -177,14 +202,14 @@ class Governor:
 
     def _joints(self, here: Here, velocity: list[float], covered: list[float]) -> str:
         """Whether joints stay in their rooms, and no faster than published, until they have covered (7,) [rad]."""
-        for i, (way, rate) in enumerate(zip(covered, velocity, strict=True)):
-            if not -here.range_down[i] <= way <= here.range_up[i]:
+        for way, down, up in zip(covered, here.range_down, here.range_up, strict=True):
+            if not -down <= way <= up:
                 return "joint range"
-            if not -here.lead_down[i] <= way <= here.lead_up[i]:
+        for way, down, up in zip(covered, here.lead_down, here.lead_up, strict=True):
+            if not -down <= way <= up:
                 return "lead"
-            if self._target.too_fast(i, here.reference.item(i) + way, rate):
-                return "joint velocity"
-        return ""
+        ends = [at + way for at, way in zip(here.angles, covered, strict=True)]
+        return "joint velocity" if self._target.too_fast(ends, velocity) else ""
 
     def _walls(self, here: Here, v: np.ndarray, covered: np.ndarray, time: float) -> str:
         """Whether points stay clear of walls while the arm brakes from a new v (7,) [rad/s] and the filter runs out.
@@ -239,7 +264,7 @@ class Governor:
         much (n,) [m/s] that can change until the arm is at rest."""
         held = np.concatenate([v[None], self._held[:-1]])
         size = np.abs(held)
-        turns = size @ self._M @ size.max(axis=0) * time
+        turns = size @ self._M @ (size.max(axis=0) * time + OFF)
         return (here.J @ held.T).reshape(len(POINTS), 3, -1), turns
 
 

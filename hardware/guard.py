@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from hardware.arm import SHAPES, ArmError, Command, Mode, Observation
 from hardware.governor import Governor
 from hardware.kinematics import Kinematics, turn
 from hardware.limits import Envelope
+from hardware.target import Here
 from hardware.wanted import Wanted
 from hardware.workspace import Workspace
 from robot_learn.errors import UserError
@@ -31,6 +32,16 @@ LOW_SUCCESS_RATE = 0.9
 REFLEX_WINDOW = 10.0  # [s] in which a second reflex calls for a person
 _STATE_AGE = 0.02  # [s] of the arm's state, or three ticks: older, the arm is not moved
 _FUTURE = 0.005  # [s] that two clocks of one machine may differ by
+
+
+@dataclass(frozen=True, eq=False)
+class _Thought:
+    """What was thought out before the arm's state came."""
+
+    here: Here
+    command: Command | None = None  # that the rest is about
+    target: list[float] = field(default_factory=list)  # (7,) [rad/s]
+    limited: list[str] = field(default_factory=list)  # what limited it
 
 
 class Guard:
@@ -75,6 +86,7 @@ class Guard:
         self._wanted = Wanted(self.parameters, self.envelope, q_commanded)
         self._reference = np.array(q_commanded, dtype=float)
         self._command: Command | None = None
+        self._thought: _Thought | None = None
         self._finishing = False
         self._sequence, self._same = sequence, 0  # the newest state, and for how many ticks it has been
         self._ticks_since_command, self._age_at_accept = 0, 0.0
@@ -168,10 +180,32 @@ class Guard:
         self._reference = self._reference + self.interval * sent
         return sent, limited
 
+    def think_ahead(self, observation: Observation) -> None:
+        """Think out most of the next tick, while nobody waits: after what `tick` said for a state was sent.
+
+        It takes nothing away from what the next tick looks at: that is how old all is, whether it is finite, and that
+        the step which it takes ends within the envelope. Without it the next tick takes longer.
+        """
+        self._thought = None
+        try:
+            if not self._finishing and _finite(observation.q, self._reference):
+                self._thought = self._think(observation)
+        except Exception:  # the next tick meets it, and knows what to do then
+            return
+
+    def _think(self, observation: Observation) -> _Thought:
+        here = self._governor.keep(self._governor.look(self._reference, observation.q))
+        if self._command is None or self._filter is not None:
+            return _Thought(here)
+        target, limited = self._governor.preview(here, self._wanted(self._command, here))
+        return _Thought(here, self._command, target, limited)
+
     def preview(self, observation: Observation) -> tuple[np.ndarray, tuple[str, ...]]:
         """What the command in force comes to in the long run (7,) [rad/s], and what limits it; changes nothing."""
         if self._command is None or self._finishing or not _finite(observation.q):
             return np.zeros(7), ()
+        if self._thought is not None and self._thought.command is self._command:
+            return np.array(self._thought.target), tuple(self._thought.limited)
         here = self._governor.look(self._reference, observation.q)
         target, limited = self._governor.preview(here, self._wanted(self._command, here))
         return np.array(target), tuple(limited)
@@ -189,7 +223,12 @@ class Guard:
         if brake:
             return self._governor.brake(), (brake,)
         assert self._command is not None
-        here = self._governor.look(self._reference, observation.q)
+        thought, self._thought = self._thought, None
+        here = None if thought is None else self._governor.again(thought.here, self._reference, observation.q)
+        if here is not None and thought is not None and thought.command is self._command:
+            sent, limited = self._governor.toward(here, thought.target, list(thought.limited))
+            return sent, tuple(limited)
+        here = here or self._governor.look(self._reference, observation.q)
         wanted, named = self._filtered(self._wanted(self._command, here), observation.q)
         sent, limited = self._governor.step(here, wanted)
         return sent, (*named, *limited)
@@ -313,5 +352,5 @@ def _longer(by_clock: float, by_ticks: float) -> float:
 
 
 def _finite(*arrays: np.ndarray) -> bool:
-    # The sum is finite only if all are; `isfinite` alone takes three times as long.
-    return all(math.isfinite(sum(np.ravel(array).tolist())) for array in arrays)
+    """Whether all numbers are. Their sum is only if they are; `np.isfinite` alone takes three times as long."""
+    return all(math.isfinite(sum(array.ravel().tolist())) for array in arrays)

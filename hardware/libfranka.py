@@ -6,6 +6,7 @@ Every millisecond is ours: the guard runs at 1 kHz and what it says is what the 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -49,7 +50,7 @@ class LibfrankaClient:
     def read(self) -> Observation:
         return self._observation(self._robot.read_once())
 
-    def move(self, tick: Tick) -> None:
+    def move(self, tick: Tick, sent: Callable[[], None]) -> None:
         control = self._robot.start_joint_velocity_control(self._library.ControllerMode.JointImpedance)
         try:
             finished = False
@@ -61,6 +62,7 @@ class LibfrankaClient:
                 velocities = self._library.JointVelocities(dq.tolist())
                 velocities.motion_finished = finished
                 control.writeOnce(velocities)
+                sent()
         finally:
             del control  # a motion that is not finished yet is stopped by this, and none can start before
 

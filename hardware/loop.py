@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,9 +24,10 @@ import numpy as np
 from hardware.arm import ArmError, Observation, State
 from hardware.guard import Filter, Guard
 from hardware.limits import Envelope
-from hardware.records import ANSWER, COMMAND, TEXT, TICK, command, pack_observation, text
-from hardware.recovery import Recovery
+from hardware.records import ANSWER, COMMAND, TEXT, TICK, command, last_ticks, pack_observation, text
+from hardware.recovery import NO_COMMAND, Recovery
 from hardware.ring import Ring
+from hardware.scheduling import short_slices
 from robot_learn.errors import UserError
 from robot_learn.franka import ArmParameters
 from robot_learn.registry import load
@@ -65,10 +67,11 @@ class Client(Protocol):
         """The newest state of an arm at rest; waits for the next one, a second at most."""
         ...
 
-    def move(self, tick: Tick) -> None:
+    def move(self, tick: Tick, sent: Callable[[], None]) -> None:
         """Move by the joint velocities (7,) [rad/s] that `tick` gives for each state until it also says True, then end.
 
-        Whatever it raises ends the motion at once and comes back out.
+        `sent` is called after each answer that was sent: what can wait is done there. Whatever `tick` raises ends the
+        motion at once and comes back out.
         """
         ...
 
@@ -110,12 +113,16 @@ class Loop:
         self.granted = 0  # ticks that may be turned, when synchronous
         self.commanded = True  # somebody is at the other end of the pipe
         self.commander = os.getppid()
+        self.keep: tuple[str, int] = "", 0  # the file for ticks that nobody reads any more, and the first one for it
         self.stopping = ""  # "", "soft" or "hard"
         self.last: Observation | None = None
         self.offset = 0.0  # [s] from the arm's clock to the host's, when synchronous
+        self.unanswered = 0  # number of a command that was looked at and not told of yet
+        self.unpublished: Observation | None = None  # a state that was answered and not told of yet
+        self.arrived = 1.0  # share of the last 100 commands of the motion that reached the arm in time
 
     def run(self) -> None:
-        """Until the commander is gone."""
+        """Until the commander is gone. What it has not read of an episode's ticks is then kept in its stead."""
         first = self.client.read()
         self.offset = first.received - first.time
         self._publish(first)
@@ -127,11 +134,15 @@ class Loop:
                     self._move()
                 elif request == "recover":
                     self._answer(self._recover, argument)
+        if self.keep[0]:
+            records, _ = self.ticks.since(self.keep[1])
+            last_ticks(Path(self.keep[0]), records[~records["pending"]])
 
     def _keep_priority(self) -> None:
         """libfranka takes the highest priority where it may, which starves everything else on the machine."""
         if not self.job.realtime and os.sched_getscheduler(0) != os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        short_slices()
 
     def _say(self, kind: str, content: object = None) -> None:
         try:
@@ -160,6 +171,8 @@ class Loop:
                     self.stopping = "hard" if "hard" in (self.stopping, argument) else "soft"
                 elif request == "beat":
                     self.guard.beat(self._now())
+                elif request == "keep":
+                    self.keep = argument, self.ticks.count
                 else:
                     if request == "start" and not self.following:  # a stop that comes after it counts, however soon
                         self.stopping = ""
@@ -183,12 +196,17 @@ class Loop:
     def _dated(self, observation: Observation) -> Observation:
         return replace(observation, received=observation.time + self.offset) if self.job.synchronous else observation
 
-    def _publish(self, observation: Observation, pending: bool = False) -> None:
-        self.last = observation = self._dated(observation)
+    def _publish(self, observation: Observation, pending: bool = False, sent: float | None = None) -> None:
+        observation = self._dated(observation)
+        if observation.state == "moving":
+            self.arrived = observation.success_rate
+        elif observation.state == "reflex":  # whoever asks why is told how it was before
+            observation = replace(observation, success_rate=self.arrived)
+        self.last = observation
         self.record["pending"] = pending
         pack_observation(observation, self.record)
         self.record["following"] = self.following
-        self.record["sent"] = time.monotonic()
+        self.record["sent"] = time.monotonic() if sent is None else sent
         self.ticks.put(self.record)
 
     def _recover(self, by_person: bool) -> None:
@@ -214,7 +232,7 @@ class Loop:
         fault: Exception | None = None
         gc.disable()  # a collection would take milliseconds
         try:
-            self.client.move(self._tick)
+            self.client.move(self._tick, self._after)
         except HardStop:
             pass
         except Exception as error:
@@ -231,6 +249,7 @@ class Loop:
         self.guard.start(observation, self._now())
         self.handled = observation.sequence
         self.granted, self.answered = 0, 0
+        self.unanswered, self.unpublished = 0, None
         self.limited.clear()
         self.record["limited"], self.record["refused"], self.record["command"] = b"", b"", self.commands.count
 
@@ -253,7 +272,22 @@ class Loop:
         if self.stopping:
             self.guard.release()
         self._accept(now)
-        return self._guarded(now)
+        if self.job.synchronous:  # whoever turns the arm's clock waits for it
+            self._reply(now)
+        answer = self._guarded(now)
+        self.unpublished = now
+        if self.job.synchronous:
+            self._after()
+        return answer
+
+    def _after(self) -> None:
+        """What can wait until the answer to a state was sent."""
+        now, self.unpublished, sent = self.unpublished, None, time.monotonic()
+        if now is not None:
+            if self.client.period == 1:  # else the client decides where the reference will be
+                self.guard.think_ahead(now)
+            self._reply(now)
+            self._publish(now, sent=sent)
 
     def _take_turn(self, now: Observation) -> None:
         """When synchronous: wait until a tick is granted, or until nobody is there to grant one."""
@@ -263,9 +297,10 @@ class Loop:
         while self.job.synchronous and self.commanded and self.granted <= 0 and not self.stopping:
             self._hear(wait=True)
             self._accept(now)
+            self._reply(now)
 
     def _accept(self, now: Observation) -> None:
-        """Put the newest command before the guard, if there is a new one, and say what became of it."""
+        """Put the newest command before the guard, if there is a new one."""
         record = self.commands.newest()
         if record is None or record["number"] <= self.record["command"]:
             return
@@ -274,9 +309,16 @@ class Loop:
         except ArmError as error:
             refused = str(error).encode()[:TEXT]
         self.record["command"], self.record["refused"] = record["number"], refused
+        self.unanswered = int(record["number"])
+
+    def _reply(self, now: Observation) -> None:
+        """Say what became of the newest command, if nobody was told."""
+        if not self.unanswered:
+            return
+        number, self.unanswered, refused = self.unanswered, 0, self.record["refused"]
         answer = np.zeros((), ANSWER)
         dq, limited = self.guard.preview(now)
-        answer["number"], answer["refused"], answer["dq"], answer["sent"] = record["number"], refused, dq, self._now()
+        answer["number"], answer["refused"], answer["dq"], answer["sent"] = number, refused, dq, self._now()
         answer["limited"] = text(tuple(dict.fromkeys((*limited, *self.limited))))
         self.answers.put(answer)
         self.limited.clear()
@@ -300,12 +342,12 @@ class Loop:
             dq, limited = self.guard.tick(now, now.received if self.job.synchronous else time.monotonic())
             self.limited.update(dict.fromkeys(limited))
         self.record["dq_sent"], self.record["limited"] = dq, text(limited)
-        self._publish(now)
         self.sent = dq, self.guard.finished
         return self.sent
 
     def _end_motion(self, fault: Exception | None) -> None:
         """Say how a motion ended; what the arm says of it counts, not what the client makes of it."""
+        self._after()
         for _ in range(2):  # the first may be from before
             observation = self._dated(self.client.read())
         started, self.following = self.following, False
@@ -318,7 +360,8 @@ class Loop:
             error = fault if isinstance(fault, ArmError) else self.recovery.error(said, *_told(observation))
         elif finished and not self.stopping:
             late = self.job.envelope.finish_after * self.job.envelope.command_period
-            error = ArmError(f"no command came for {late:g} s, so the motion was ended", recoverable=True, advice=_ANEW)
+            said = f"no command came for {late:g} s, so the motion was ended"
+            error = ArmError(said, (NO_COMMAND,), recoverable=True, advice=_ANEW)
         if error is not None:
             self._say("fault" if started else "answer", error)
         self._publish(observation)

@@ -6,6 +6,7 @@ loop on torques, where ours sends guarded joint velocities every millisecond.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -53,12 +54,13 @@ class PandaClient:
     def read(self) -> Observation:
         return self._observation(self._robot.read_once())
 
-    def move(self, tick: Tick) -> None:
+    def move(self, tick: Tick, sent: Callable[[], None]) -> None:
         def follow(state: Any, _duration: Any) -> Any:
             dq, finished = tick(self._observation(state))
             dq, fits = self._continuous(dq, np.array(state.dq_d), np.array(state.ddq_d))
             velocities = self._library.JointVelocities(dq.tolist())
             velocities.motion_finished = finished and fits
+            sent()  # nearly: there is no moment after it that is ours
             return velocities
 
         mode = self._library.ControllerMode.kJointImpedance

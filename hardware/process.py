@@ -12,6 +12,7 @@ import importlib.util
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,10 @@ class ClientArm:
         if gripper is not None:
             records["opening"], records["grasped"] = gripper.opening, gripper.grasped
         return records
+
+    def keep_last(self, path: Path | None) -> None:
+        """Should this process die, the arm's process writes the ticks from now on to `path` (records.last_ticks)."""
+        self._tell("keep", "" if path is None else str(path.resolve()))
 
     def close(self) -> None:
         if self._closed:

@@ -5,6 +5,7 @@ A tick's record is also what is kept of every millisecond of an episode (hardwar
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -34,7 +35,7 @@ TICK = np.dtype(
         ("limited", f"S{TEXT}"),  # names, joined by ","
         ("command", np.uint64),  # number of the newest command that was looked at
         ("refused", f"S{TEXT}"),  # why that one was not taken
-        ("sent", float),  # [s] the host's monotonic clock when the guard was done
+        ("sent", float),  # [s] the host's monotonic clock when the answer was with the client
         ("following", bool),  # whether commands are followed now
         ("pending", bool),  # the arm still waits for what is sent in answer; the same tick comes again with that
         ("opening", float),  # [m] of the gripper as it was read last; NaN: unknown
@@ -64,6 +65,13 @@ ANSWER = np.dtype(
 )
 
 GRIPPER = np.dtype([("opening", float), ("grasped", bool), ("received", float), ("largest", float)])
+
+
+def last_ticks(path: Path, ticks: np.ndarray) -> None:
+    """Write ticks (N,), of TICK, for whoever finds what a killed program has left; whole, or not at all."""
+    part = path.with_suffix(".part")
+    part.write_bytes(ticks.tobytes())
+    part.replace(path)
 
 
 def words(record: np.ndarray, name: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hardware.arm import ArmError, State
 
 COMMUNICATION = "communication_constraints_violation"
+NO_COMMAND = "no_command"  # not libfranka's: nobody commanded the arm any more, so that the guard ended the motion
 
 # By libfranka's names: what happened and what to do. A name that is not here says enough by itself.
 _ADVICE = {

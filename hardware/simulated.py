@@ -17,7 +17,7 @@ from hardware.arm import SHAPES, Applied, ArmError, ArmSpec, Command, Gripper, O
 from hardware.guard import Filter, Guard
 from hardware.limits import Envelope
 from hardware.records import TICK, pack_observation, text
-from hardware.recovery import COMMUNICATION, Recovery
+from hardware.recovery import COMMUNICATION, NO_COMMAND, Recovery
 from hardware.simulated_body import Body
 from robot_learn.errors import UserError
 from robot_learn.franka import parameters
@@ -238,7 +238,7 @@ class SimulatedArm:
         """The guard ended the motion."""
         self._state, self._dq = "idle", np.zeros(7)
         late = f"no command came for {self.envelope.finish_after:g} periods, so the motion was ended"
-        self._ended = ArmError(late, recoverable=True, advice="start again")
+        self._ended = ArmError(late, (NO_COMMAND,), recoverable=True, advice="start again")
 
     def _tell(self) -> None:
         if self._ended is not None:

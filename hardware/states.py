@@ -33,6 +33,7 @@ def reader(error_type: type) -> Callable[[Any], Observation]:
 
     def read(state: Any) -> Observation:
         nonlocal tool
+        received = time.monotonic()
         T_flange_given = pose(state.F_T_EE)
         key = T_flange_given.tobytes()
         if key != tool[0]:
@@ -46,7 +47,7 @@ def reader(error_type: type) -> Callable[[Any], Observation]:
         return Observation(
             sequence=milliseconds,
             time=milliseconds / 1000,
-            received=time.monotonic(),
+            received=received,
             q=np.array(state.q),
             dq=np.array(state.dq),
             q_commanded=np.array(state.q_d),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware.kinematics import LEVER, POINTS, TIP, Kinematics
+from hardware.kinematics import LEVER, POINTS, TIP, Kinematics, linear
 from hardware.limits import Envelope
 from hardware.workspace import Workspace
 from robot_learn.franka import ArmParameters
@@ -24,6 +24,7 @@ _SKIN = 0.001  # [m] that points keep from walls at rest
 _CHANGED = 1e-9  # [rad/s]
 _ON_HAND = POINTS.index("flange")  # it and the points after it turn with the hand
 _DAMPING = 1e-4 * np.eye(6)  # of the least squares
+_AXES = np.eye(6)
 _NO_EFFECT = 0.05  # of the motion that is asked for: the joints cannot move the point off that wall
 
 
@@ -32,6 +33,7 @@ class Here:
     """Where the arm stands at a tick."""
 
     reference: np.ndarray  # (7,) [rad]
+    angles: list[float]  # the same
     range_up: list[float]  # (7,) [rad] that the joints' ranges leave each joint to go up, and down
     range_down: list[float]
     lead_up: list[float]  # (7,) [rad] that the lead over the measured joints leaves
@@ -47,13 +49,16 @@ class Here:
 
     def speed(self, velocity: np.ndarray) -> float:
         """Of the fastest point [m/s], under joint velocities (7,) [rad/s]."""
-        x = iter((self.J @ velocity).tolist())
-        return math.sqrt(max(a * a + b * b + c * c for a, b, c in zip(x, x, x, strict=True)))
+        x: list[float] = self.J.dot(velocity).tolist()
+        return math.sqrt(max([a * a + b * b + c * c for a, b, c in zip(x[::3], x[1::3], x[2::3], strict=True)]))
 
 
 @dataclass(frozen=True, eq=False)
 class Slope:
-    """A wall close by: a point should approach it no faster than `limit` [m/s]."""
+    """A wall close by: a point should approach it no faster than `limit` [m/s].
+
+    Below 0 it should go away from it: so near to a wall the proofs let it go nowhere else.
+    """
 
     point: int  # index into `POINTS`
     axis: int  # of the base, that the wall stands across
@@ -87,15 +92,30 @@ class Target:
         self._share = share
         self._fastest: list[float] = (share * parameters.velocity).tolist()
         self._acceleration: list[float] = acceleration.tolist()
-        self._curve: list[tuple[float, float]] | None = None
+        # Twice the braking and the offset of each joint's curve; without curves, ones that allow everything.
+        self._curve: list[tuple[float, float]] = [(math.inf, 0.0)] * 7
         if parameters.braking is not None and parameters.velocity_offset is not None:
-            self._curve = list(zip(parameters.braking.tolist(), parameters.velocity_offset.tolist(), strict=True))
+            twice = (2 * parameters.braking).tolist()
+            self._curve = list(zip(twice, parameters.velocity_offset.tolist(), strict=True))
+        self._ends = list(zip(self._lower, self._upper, self._fastest, self._curve, strict=True))
         self._kinematics, self._workspace = Kinematics(), Workspace(envelope)
         self._kept = slack + _SKIN
         self._zone = envelope.hand_speed * WALL_TIME + self._kept  # [m] in which walls are felt
 
     def look(self, reference: np.ndarray, measured: np.ndarray) -> Here:
         """Where an arm stands that was sent to `reference` (7,) [rad] and is at `measured` (7,) [rad]."""
+        rooms = self.rooms(reference, measured)
+        self._kinematics.place(reference)
+        points = self._kinematics.points.copy()
+        J = self._kinematics.point_jacobians()
+        nearest = self._workspace.nearest(points)
+        up, down, lead_up, lead_down = rooms
+        return Here(
+            reference, reference.tolist(), up, down, lead_up, lead_down, self._kinematics, J, points, nearest
+        )  # fmt: skip
+
+    def rooms(self, reference: np.ndarray, measured: np.ndarray) -> list[list[float]]:
+        """Four of (7,) [rad]: what ranges leave each joint to go up and down, and what the lead does."""
         ahead = reference - measured
         rooms = np.empty((4, 7))
         # Room in the range is counted from whichever is further out, the reference or the measured joint.
@@ -104,34 +124,31 @@ class Target:
         np.subtract(self._lead, ahead, out=rooms[2])
         np.add(self._lead, ahead, out=rooms[3])
         np.maximum(rooms, 0.0, out=rooms)
-        self._kinematics.place(reference)
-        points = self._kinematics.points.copy()
-        J = self._kinematics.point_jacobians()
-        up, down, lead_up, lead_down = rooms.tolist()
-        nearest = self._workspace.nearest(points)
-        return Here(reference, up, down, lead_up, lead_down, self._kinematics, J, points, nearest)
+        found: list[list[float]] = rooms.tolist()
+        return found
 
-    def too_fast(self, joint: int, position: float, velocity: float) -> bool:
-        """Whether a joint's velocity [rad/s] is over its share of the published one at a position [rad].
+    def too_fast(self, positions: list[float], velocities: list[float]) -> list[int]:
+        """The joints whose velocities [rad/s] are over their share of the published ones at positions (7,) [rad].
 
         |velocity| <= share (-offset + sqrt(2 braking room)), without the root.
         """
-        speed = abs(velocity)
-        if speed > self._fastest[joint]:
-            return True
-        if self._curve is None or speed == 0.0:
-            return False
-        room = self._upper[joint] - position if velocity > 0 else position - self._lower[joint]
-        braking, offset = self._curve[joint]
-        return bool(room <= 0.0 or (speed / self._share + offset) ** 2 > 2 * braking * room)
+        found, share = [], self._share
+        for joint, (at, rate, (lower, upper, fastest, (twice, offset))) in enumerate(
+            zip(positions, velocities, self._ends, strict=True)
+        ):
+            if rate > 0.0:
+                room, speed = upper - at, rate
+            else:
+                room, speed = at - lower, -rate
+            if speed > fastest or (speed and (room <= 0.0 or (speed / share + offset) ** 2 > twice * room)):
+                found.append(joint)
+        return found
 
     def _allowed(self, joint: int, position: float, velocity: float) -> float:
         """The largest speed [rad/s] that is not `too_fast` in the direction of `velocity`."""
-        if self._curve is None:
-            return self._fastest[joint]
         room = self._upper[joint] - position if velocity > 0 else position - self._lower[joint]
-        braking, offset = self._curve[joint]
-        curve = self._share * (math.sqrt(2 * braking * max(room, 0.0)) - offset)
+        twice, offset = self._curve[joint]
+        curve = self._share * (math.sqrt(twice * room) - offset) if room > 0.0 else 0.0
         return min(self._fastest[joint], max(0.0, curve))
 
     def __call__(self, here: Here, wanted: np.ndarray, velocity: list[float]) -> tuple[list[float], list[str]]:
@@ -145,13 +162,13 @@ class Target:
         if not math.isfinite(sum(target)):
             return [0.0] * 7, ["not finite"]
         limited: list[str] = []
-        over = max(abs(rate) / fastest for rate, fastest in zip(target, self._fastest, strict=True))
+        over = max([abs(rate) / fastest for rate, fastest in zip(target, self._fastest, strict=True)])
         if over > 1.0:
             target = [rate / over for rate in target]
             limited.append("joint velocity")
         if over == 0.0:
             return target, limited
-        times = sorted(abs(rate) / most for rate, most in zip(velocity, self._acceleration, strict=True))
+        times = sorted([abs(rate) / most for rate, most in zip(velocity, self._acceleration, strict=True)])
         target = self._clip(here, target, velocity, times, limited)
         v = np.array(target)
         slower = 1.0
@@ -174,10 +191,12 @@ class Target:
     ) -> list[float]:
         """Each joint no faster than it can stop in its range, when the others take up to `times` [s] to brake."""
         clipped = []
-        for i, (rate, acceleration) in enumerate(zip(target, self._acceleration, strict=True)):
-            room = here.range_up[i] if rate > 0 else here.range_down[i]
+        slowest, second = times[-1], times[-2]
+        joints = zip(target, velocity, self._acceleration, here.range_up, here.range_down, strict=True)
+        for rate, moves, acceleration, up, down in joints:
+            room = up if rate > 0 else down
             # Joints brake together: this one takes as long as the slowest of the others.
-            others = times[-1] if abs(velocity[i]) < acceleration * times[-1] else times[-2]
+            others = slowest if abs(moves) < acceleration * slowest else second
             if rate * rate > _LATE * acceleration * room or abs(rate) * others > _LATE * room:
                 most = min(math.sqrt(_LATE * acceleration * room), _LATE * room / (others + 1e-9))
                 if abs(rate) > most + _CHANGED and "joint range" not in limited:
@@ -189,17 +208,24 @@ class Target:
     def _slower(self, here: Here, target: list[float], limited: list[str]) -> float:
         """How much of a target (7,) [rad/s] the published velocities and the lead allow."""
         slower = 1.0
-        for i, rate in enumerate(target):
-            if self.too_fast(i, here.reference.item(i), slower * rate):
-                slower = self._allowed(i, here.reference.item(i), rate) / abs(rate)
-                if "joint velocity" not in limited:
-                    limited.append("joint velocity")
-            lead = here.lead_up[i] if rate > 0 else here.lead_down[i]
-            if (slower * rate) ** 2 > _LATE * self._acceleration[i] * lead:
-                slower = math.sqrt(_LATE * self._acceleration[i] * lead) / abs(rate)
+        for i in self.too_fast(here.angles, target):
+            slower = min(slower, self._allowed(i, here.angles[i], target[i]) / abs(target[i]))
+            if "joint velocity" not in limited:
+                limited.append("joint velocity")
+        for rate, most, up, down in zip(target, self._acceleration, here.lead_up, here.lead_down, strict=True):
+            lead = up if rate > 0 else down
+            if (slower * rate) ** 2 > _LATE * most * lead:
+                slower = math.sqrt(_LATE * most * lead) / abs(rate)
                 if "lead" not in limited:
                     limited.append("lead")
         return slower
+
+    def _near(self, distance: float) -> float:
+        """How much nearer [m] a point should come to a wall; a little back where it has come too near.
+
+        One that somebody pushed beyond a wall is not drawn back: nobody has asked for that motion.
+        """
+        return max(-_SKIN if distance > 0.0 else 0.0, distance - self._kept)
 
     def _slopes(self, here: Here, time: float) -> list[Slope]:
         """The walls close by, as limits of how fast joint motion may approach them when it takes `time` [s] to stop."""
@@ -210,7 +236,7 @@ class Target:
         for side, point, axis in np.argwhere(inside < self._zone).tolist():
             distance = inside.item(side, point, axis)
             sign = 1.0 if side else -1.0
-            limit = max(0.0, distance - self._kept) / time
+            limit = self._near(distance) / time
             found.append(Slope(point, axis, sign, sign * rows[point, axis], limit, "workspace"))
         if not self._workspace.outer:
             return found
@@ -219,7 +245,7 @@ class Target:
         for box, point in np.argwhere(clear < self._zone).tolist():
             side, axis = divmod(int(before[:, box, point].argmax()), 3)
             sign = -1.0 if side else 1.0
-            limit = max(0.0, float(clear[box, point]) - self._kept) / time
+            limit = self._near(float(clear[box, point])) / time
             found.append(Slope(point, axis, sign, sign * rows[point, axis], limit, "keep-out"))
         return found
 
@@ -238,12 +264,12 @@ def _along(slope: Slope, here: Here, v: np.ndarray, limited: list[str]) -> np.nd
     J = here.J[3 * slope.point : 3 * slope.point + 3]
     if slope.point >= _ON_HAND:
         J = np.concatenate([J, LEVER * here.kinematics.axes.T])
-    off = J.T @ np.linalg.inv(J @ J.T + _DAMPING[: len(J), : len(J)])[:, slope.axis]
+    off = J.T @ linear(J @ J.T + _DAMPING[: len(J), : len(J)], _AXES[: len(J), slope.axis])
     effect = slope.sign * float(slope.row @ off)
     return v if effect < _NO_EFFECT else np.asarray(v - off * (slope.sign * over / effect))
 
 
 def _share(slope: Slope, v: np.ndarray) -> float:
     """How much of `v` a wall allows."""
-    toward = float(slope.row @ v)
-    return 1.0 if toward <= slope.limit + _CHANGED else slope.limit / toward
+    toward, most = float(slope.row @ v), max(0.0, slope.limit)
+    return 1.0 if toward <= most + _CHANGED else most / toward

@@ -1,4 +1,8 @@
-"""How long the guard takes: what `robot-learn bench arm` reports and a test holds to its limit."""
+"""How long the guard takes: what `robot-learn bench arm` reports and a test holds to its limit.
+
+Timed is what stands between a state of the arm and the answer to it: to take up a command, where one has come, and the
+guard's tick. What it thinks out after an answer, while the arm waits for nothing, is not.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ _POSTURES = {
     "open": (0.0, -0.1848, 0.0, -2.4967, 0.0, 2.3119, 0.7854),
     "table": (0.0, 0.35, 0.0, -2.5, 0.0, 2.85, 0.7854),
 }
-_PERIOD = 40  # ticks between two commands
+PERIOD = 40  # ticks between two commands
 
 
 def tick_times(
@@ -29,7 +33,7 @@ def tick_times(
     place: Place = "open",
     clock: Callable[[], float] = time.perf_counter,
 ) -> np.ndarray:
-    """Times (ticks,) [s] that `Guard.tick` took on an FR3 that follows its reference, under random commands at 25 Hz.
+    """Times (ticks,) [s] that the guard took on an FR3 that follows its reference, under random commands at 25 Hz.
 
     Args:
         mode: "joint_velocity" or "twist".
@@ -41,12 +45,24 @@ def tick_times(
     taken = np.zeros(ticks)
     for tick in range(ticks):
         seen, now = _at(q, tick + 1), 0.001 * (tick + 1)
-        if tick % _PERIOD == 0:
-            guard.accept(Command(mode, _values(rng, mode, place), now), seen, now)
+        command = Command(mode, _values(rng, mode, place), now) if tick % PERIOD == 0 else None
         begun = clock()
+        if command is not None:
+            guard.accept(command, seen, now)
         sent, _ = guard.tick(seen, now)
         taken[tick] = clock() - begun
+        guard.think_ahead(seen)
         q = q + 0.001 * sent
+    return taken
+
+
+def noise(ticks: int = 5000, *, clock: Callable[[], float] = time.perf_counter) -> np.ndarray:
+    """Times (ticks,) [s] that one and the same piece of work took, about as long as a tick: what the machine adds."""
+    taken, numbers = np.zeros(ticks), list(range(1000))
+    for tick in range(ticks):
+        begun = clock()
+        sum([number * number for number in numbers])
+        taken[tick] = clock() - begun
     return taken
 
 

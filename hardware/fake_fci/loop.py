@@ -36,6 +36,8 @@ class Setup:
     lockstep: bool
     patience: float  # [s]
     say: Callable[[str], None]
+    paced: bool = False  # in lockstep: no faster than the wall clock
+    on_tick: Callable[[int, Control], None] | None = None  # told of each millisecond, with its number
 
 
 class Loop:
@@ -100,6 +102,8 @@ class Loop:
         self._control.advance(command)
         if self.gripper is not None:
             self.gripper.tick()
+        if self._setup.on_tick is not None:
+            self._setup.on_tick(self.ticks + 1, self._control)
 
     def _go_wrong(self) -> None:
         begun, ended = self._script.tick(moving=self._control.motion is not None and self._control.motion.begun)
@@ -141,14 +145,17 @@ class Loop:
         patient = self._setup.lockstep and self._control.expects_commands and not self._script.active("silence")
         # Once its patience is over, time goes on without the client until it comes back.
         patience = TICK if self._gave_up else self._setup.patience
-        end = started + patience if patient else self._next_tick(started)
+        tick_ends = self._next_tick(started)
+        end = started + patience if patient else tick_ends
         found: RobotCommand | None = None
         while True:
             came = self._states.newest()
             if came is not None and self._fits(came):
                 found = came
             now = time.perf_counter()
-            if now >= end or (found is not None and self._setup.lockstep) or self.stopping:
+            if found is not None and self._setup.lockstep:
+                end = tick_ends if self._setup.paced else now
+            if now >= end or self.stopping:
                 break
             self._serve(max(0.0, min(end, self._hand_due) - now))
             if patient and not self._control.expects_commands:  # the motion has just been ended
@@ -168,7 +175,7 @@ class Loop:
 
     def _next_tick(self, now: float) -> float:
         """When this tick ends on the wall clock. Being late is not made up for: the clock slips, and that is told."""
-        if self._setup.lockstep:  # nobody's commands are due: what is under way need not take its time
+        if self._setup.lockstep and not self._setup.paced:  # what is under way without commands need not take its time
             hurry = self._control.motion is None and not self._frozen(None)
             return now + (_HURRIED if hurry else TICK)
         self._due += TICK

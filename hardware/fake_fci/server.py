@@ -15,9 +15,10 @@ import mujoco
 
 from hardware.fake_fci.control import Control
 from hardware.fake_fci.faults import Fault, Script
-from hardware.fake_fci.loop import Loop, Setup
+from hardware.fake_fci.loop import TICK, Loop, Setup
 from hardware.fake_fci.messages import GRIPPER_PORT, ROBOT_PORT
 from hardware.fake_fci.physics import Physics
+from hardware.scheduling import short_slices
 from robot_learn.errors import UserError, unknown
 from robot_learn.franka import HOME, parameters
 
@@ -45,6 +46,9 @@ class FakeArm:
         start: puts the world at the start of an episode by its seed; for `reset`.
         success: whether the task is done; for `succeeded`.
         say: takes lines about clients that come and go and what they do wrong.
+        paced: in lockstep, no faster than the wall clock: for whoever goes by that, or watches.
+        on_tick: called after each millisecond of the arm's time with its number, which its state will have, and the
+            controller; within the arm's thread, so it must be quick.
 
     Raises:
         UserError: the model is unsuited, or the address is taken.
@@ -65,9 +69,12 @@ class FakeArm:
         start: Callable[[int], None] | None = None,
         success: Callable[[], bool] | None = None,
         say: Callable[[str], None] | None = None,
+        paced: bool = False,
+        on_tick: Callable[[int, Control], None] | None = None,
     ) -> None:
         name = arm or _name(model)
-        self.address, self._setup = host, Setup(host, name, version, lockstep, patience, say or (lambda _: None))
+        told = say or (lambda _: None)
+        self.address, self._setup = host, Setup(host, name, version, lockstep, patience, told, paced, on_tick)
         self.model, self.data = model, mujoco.MjData(model) if data is None else data
         if data is None:
             _at_home(model, self.data)
@@ -113,6 +120,11 @@ class FakeArm:
             self._thread = None
             self._waker.close()
             self._wake.close()
+
+    @property
+    def time(self) -> float:
+        """[s] the arm's clock, as its newest state has it."""
+        return 0.0 if self._loop is None else TICK * self._loop.ticks
 
     @property
     def running(self) -> bool:
@@ -208,6 +220,8 @@ class FakeArm:
     def _run(self, loop: Loop) -> None:
         if self._urgent:
             _hurry(self._setup.say)
+        elif not self._setup.lockstep:
+            short_slices()
         loop.run(self._waker, self._do_jobs)
 
     def _do_jobs(self) -> None:

@@ -55,6 +55,11 @@ class Camera(Protocol):
 class Finder(Protocol):
     """Finds things in a picture."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it looks for."""
+        ...
+
     def find(self, picture: np.ndarray) -> dict[str, Sight]:
         """What is seen in a picture (height, width, 3) uint8 RGB, by name."""
         ...

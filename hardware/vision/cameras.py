@@ -157,6 +157,10 @@ class RenderedCamera:
             del self._taken[0]
         return self._taken[0]
 
+    def forget(self) -> None:
+        """The world was put elsewhere: older pictures show another one."""
+        self._taken.clear()
+
     def close(self) -> None:
         self._taken.clear()
 

@@ -70,6 +70,11 @@ class ColourFinder:
         self.calibration, self.things = calibration, tuple(things)
         self._T_camera_base = inverse(calibration.T_base_camera)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it looks for."""
+        return tuple(thing.name for thing in self.things)
+
     def find(self, picture: np.ndarray) -> dict[str, Sight]:
         """
         Raises:

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +28,59 @@ from hardware.vision.cameras import FolderCamera, VideoCamera
 from hardware.vision.colours import Coloured, ColourFinder
 from hardware.vision.objects import CameraObjects
 from hardware.vision.smoothing import Smoothing
-from hardware.vision.tags import TagFinder, on_box
+from hardware.vision.tags import Tag, TagFinder, on_box
 from robot_learn.errors import UserError, unknown
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """What a simulator must know to stand in for the camera."""
+
+    calibration: Calibration
+    tags: Mapping[str, Sequence[Tag]]  # by the thing that carries them
+    dictionary: str
+    period: float  # [s] between two pictures
+    delay: float  # [s]
+
 
 _KEYS = ("camera", "calibration", "tags", "colours", "dictionary", "delay", "fps", "smoothing")
 
 
-def load(path: Path, *, clock: Callable[[], float] = time.monotonic, camera: Camera | None = None) -> CameraObjects:
+def load(
+    path: Path,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    camera: Camera | None = None,
+    calibration: Calibration | None = None,
+) -> CameraObjects:
     """What the file describes.
 
     Args:
         clock: of the times of pictures [s].
-        camera: instead of the file's, e.g. a simulator's.
+        camera: instead of the file's, e.g. a simulator's,
+        calibration: and what it makes of the world.
 
     Raises:
         UserError: the file cannot be read, or says something impossible: which file and key.
     """
     told = _read(path)
-    calibration = Calibration.read(path.parent / str(told["calibration"]))
+    calibration = calibration or Calibration.read(path.parent / str(told["calibration"]))
     finders = _finders(path, told, calibration)
     smoothing = _made(f"{path}, smoothing", Smoothing, told.get("smoothing", {}))
     eye = _camera(told, path, calibration, clock) if camera is None else camera
     return CameraObjects(eye, calibration, finders, smoothing)
+
+
+def described(path: Path) -> Described:
+    """The file without its camera, which need not be there.
+
+    Raises:
+        UserError: as `load`.
+    """
+    told = _read(path)
+    delay, fps = _delay(told, path)
+    calibration = Calibration.read(path.parent / str(told["calibration"]))
+    return Described(calibration, _tagged(path, told), str(told.get("dictionary", "4x4")), 1 / fps, delay)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -72,7 +104,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _finders(path: Path, told: dict[str, Any], calibration: Calibration) -> list[Finder]:
     finders: list[Finder] = []
-    tagged = {name: _made(f"{path}, tags, {name}", on_box, entry) for name, entry in dict(told.get("tags", {})).items()}
+    tagged = _tagged(path, told)
     if tagged:
         finders.append(TagFinder(calibration, tagged, str(told.get("dictionary", "4x4"))))
     coloured = [
@@ -82,6 +114,10 @@ def _finders(path: Path, told: dict[str, Any], calibration: Calibration) -> list
     if coloured:
         finders.append(ColourFinder(calibration, coloured))
     return finders
+
+
+def _tagged(path: Path, told: dict[str, Any]) -> dict[str, tuple[Tag, ...]]:
+    return {name: _made(f"{path}, tags, {name}", on_box, entry) for name, entry in dict(told.get("tags", {})).items()}
 
 
 def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
@@ -98,10 +134,16 @@ def _made(where: str, make: Callable[..., Any], settings: Any) -> Any:
         raise UserError(f"{where}: {error}; came {settings!r}") from error
 
 
-def _camera(told: dict[str, Any], path: Path, calibration: Calibration, clock: Callable[[], float]) -> Camera:
-    source, delay, fps = told["camera"], told.get("delay", 0.0), told.get("fps", 30.0)
+def _delay(told: dict[str, Any], path: Path) -> tuple[float, float]:
+    """Delay [s] and pictures a second."""
+    delay, fps = told.get("delay", 0.0), told.get("fps", 30.0)
     if not isinstance(delay, int | float) or not isinstance(fps, int | float) or not (delay >= 0 and fps > 0):
         raise UserError(f"camera {path}: wanted delay [s] from 0 and fps above 0, came {delay!r} and {fps!r}")
+    return float(delay), float(fps)
+
+
+def _camera(told: dict[str, Any], path: Path, calibration: Calibration, clock: Callable[[], float]) -> Camera:
+    source, (delay, fps) = told["camera"], _delay(told, path)
     if not isinstance(source, int | str) or isinstance(source, bool):
         raise UserError(f"camera {path}: wanted a number, an address or a folder as camera, came {source!r}")
     if isinstance(source, str) and (path.parent / source).is_dir():

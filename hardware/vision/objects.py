@@ -41,6 +41,11 @@ class CameraObjects:
         self.sightings: dict[str, int] = {}  # that were believed, by name
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What is looked for."""
+        return tuple(dict.fromkeys(name for finder in self._finders for name in finder.names))
+
+    @property
     def rejected(self) -> int:
         """Sightings that could not be."""
         return sum(followed.rejected for followed, _ in self._followed.values())
@@ -63,6 +68,11 @@ class CameraObjects:
             if age <= self.smoothing.forget:
                 known[name] = self._seen(followed, sight, age)
         return known
+
+    def forget(self) -> None:
+        """What was seen is no more: another world stands there. The next picture counts as the first."""
+        self._followed.clear()
+        self._last = -np.inf
 
     def close(self) -> None:
         """Let the camera go."""

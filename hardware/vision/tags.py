@@ -95,6 +95,11 @@ class TagFinder:
         self._zoom = 2 if calibration.width < SMALL else 1
         self._before: dict[str, np.ndarray] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it looks for."""
+        return tuple(self.things)
+
     def corners(self, picture: np.ndarray) -> dict[int, np.ndarray]:
         """Where tags are seen: corners (4, 2) [pixels] by number; a number that is seen twice is left out.
 

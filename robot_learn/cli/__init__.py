@@ -35,6 +35,7 @@ COMMANDS = {
     "gallery": "robot_learn.cli.gallery:Gallery",
     "results": "robot_learn.cli.results:Results",
     "correct": "robot_learn.cli.correct:Correct",
+    "calibrate": "robot_learn.cli.calibrate:Calibrate",
     "collect": "robot_learn.cli.collect:Collect",
     "fake-arm": "robot_learn.cli.fake_arm:FakeArmCommand",
     "hand": "robot_learn.cli.hand:HandCommand",
@@ -46,11 +47,15 @@ COMMANDS = {
     "data import": "robot_learn.cli.data:DataImport",
     "data actions": "robot_learn.cli.data:DataActions",
     "label": "robot_learn.cli.label:Label",
+    "session": "robot_learn.cli.session:SessionCommand",
     "offline": "robot_learn.cli.offline:Offline",
+    "bench arm": "robot_learn.cli.bench_arm:BenchArm",
+    "bench session": "robot_learn.cli.bench_session:BenchSession",
     "bench alignment": "robot_learn.cli.bench:BenchAlignment",
     "bench offline": "robot_learn.cli.bench:BenchOffline",
     "bench text2reward": "robot_learn.cli.bench:BenchText2Reward",
     "bench video": "robot_learn.cli.bench_video:BenchVideo",
+    "bench page": "robot_learn.cli.bench_page:BenchPage",
     "bench": "robot_learn.cli.bench:Bench",
 }
 

@@ -18,17 +18,16 @@ BENCHMARKS = {
     "mistakes": "controllers.alignment.mistakes:run",
     "filter": "controllers.filter_bench:run",
     "iql": "robot_learn.offline.bench:run",
-    "arm": "robot_learn.deployment.bench:run",
 }
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure speed against the named peer, in one run: sim, program, ellipsoid, mistakes, filter, iql, arm."""
+    """Measure speed against the named peer, in one run: sim, program, ellipsoid, mistakes, filter, iql."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """sim: batched simulation against Gymnasium's; program: reward programs; ellipsoid: centres; mistakes: what wrong
-    pushes cost; filter: safety; iql: learning from data; arm: the way to it."""
+    pushes cost; filter: safety; iql: learning from data."""
     json: bool = False
     """Print JSON."""
 

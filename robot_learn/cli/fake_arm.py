@@ -29,6 +29,8 @@ class FakeArmCommand:
     """Which arm; the tasks' worlds have an FR3."""
     realtime: bool = False
     """A tick is a millisecond of the wall clock. Otherwise the arm waits for each command, and nothing is ever late."""
+    paced: bool = False
+    """Wait for each command, and still be no faster than the wall clock; to watch."""
     urgent: bool = False
     """Run before everything else on this machine, where that is allowed; helps in real time."""
     faults: OptionalPath = None
@@ -61,6 +63,7 @@ class FakeArmCommand:
             host=self.host,
             version=version,
             lockstep=not self.realtime,
+            paced=self.paced,
             arm=self.arm,
             faults=faults,
             urgent=self.urgent,

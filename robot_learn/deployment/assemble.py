@@ -24,6 +24,7 @@ from hardware import limits
 from hardware.arm import Arm
 from hardware.fake_fci import faults as fake_faults
 from hardware.inputs import INPUTS, Input
+from hardware.inputs.remote import Remote
 from hardware.limits import Envelope
 from hardware.vision import described
 from hardware.vision.objects import CameraObjects
@@ -31,29 +32,52 @@ from robot_learn.data import store
 from robot_learn.data.manifest import describe, grown, origin
 from robot_learn.data.writer import DatasetWriter
 from robot_learn.deployment import episodes, places, session
+from robot_learn.deployment.eyes import Eye, Without
+from robot_learn.deployment.lessons import Lessons
 from robot_learn.deployment.objects import Fixed, ObjectPoses, Together
 from robot_learn.deployment.places import Place
 from robot_learn.deployment.record import Recorder, Watch
 from robot_learn.deployment.session import Asked, Summary
+from robot_learn.deployment.settings import Settings
 from robot_learn.deployment.steering import Actor, Chunks, from_policy
 from robot_learn.envs import EVAL_SEED0
 from robot_learn.errors import UserError
+from robot_learn.franka import FINGER_TRAVEL
 from robot_learn.policy import load_policy
 from robot_learn.registry import load
 from robot_learn.runs import POLICY, Run
+from robot_learn.scene import Scene
 from sims import franka
-
-Deploy = Any  # a `robot_learn.cli.deploy.Deploy`; that module imports this one
+from sims.franka.twist import TwistControl
 
 HELD_OUT = 50  # episodes in simulation, as `robot-learn evaluate` has them
-SCRIPT = "script:"
+SCRIPT, HAND = "script:", "hand:"
 
 
-def deploy(command: Deploy, say: Callable[[str], None]) -> tuple[Summary, Path | None]:
+def deploy(command: Settings, say: Callable[[str], None]) -> tuple[Summary, Path | None]:
     """Everything that `robot-learn deploy RUN` does but printing; the session's folder, unless nothing is kept.
 
     Raises:
         UserError: something that was asked does not go together, or the arm is not where it should be.
+        ArmError: the arm cannot be reached.
+    """
+    if command.episodes is not None and command.episodes < 1:
+        raise UserError(f"--episodes {command.episodes}: wanted 1 or more")
+    with _told_to_end(), joined(command, say) as (asked, place, recorder):
+        count = command.episodes or (HELD_OUT if place.simulated else 1)
+        seeds = [EVAL_SEED0 + command.seed + number for number in range(count)]
+        summary = session.run(asked, place, recorder, seeds, say)
+        if recorder is not None:
+            recorder.run.write_json("summary.json", summary.to_json())
+    return summary, None if recorder is None else recorder.run.path
+
+
+@contextmanager
+def joined(command: Settings, say: Callable[[str], None]) -> Iterator[tuple[Asked, Place, Recorder | None]]:
+    """What was asked, where it happens and who keeps it: all that a session is made of, put in order at the end.
+
+    Raises:
+        UserError: something that was asked does not go together.
         ArmError: the arm cannot be reached.
     """
     task, actor = acting(str(command.run_folder))
@@ -66,8 +90,6 @@ def deploy(command: Deploy, say: Callable[[str], None]) -> tuple[Summary, Path |
         transport=command.transport,
         dry_run=command.dry_run,
     )
-    if command.episodes is not None and command.episodes < 1:
-        raise UserError(f"--episodes {command.episodes}: wanted 1 or more")
     asked = Asked(
         definition,
         control,
@@ -81,27 +103,28 @@ def deploy(command: Deploy, say: Callable[[str], None]) -> tuple[Summary, Path |
     )
     # All that may be wrong with what was asked is known by now, before an arm is connected.
     with ExitStack() as stack:
-        person = _person(command)
+        person = _person(command, say)
         if person is not None:
             stack.enter_context(person)
-        eye = None if command.camera is None else described.load(command.camera)
+        there, eye = _eyes(command, task)
         if eye is not None:
             stack.enter_context(eye.camera)
-        place = _place(command, task, pacing.control_dt, eye)
+        place = _place(command, task, pacing.control_dt, there, eye)
         stack.callback(place.close)
+        if there is not None and isinstance(place, places.InSimulation | places.BehindFake):
+            eye = place.eye(there)
+            stack.enter_context(eye.camera)
         asked = replace(asked, source=_source(asked, place, eye), hand=person, quiet=place.simulated)
-        stack.enter_context(_told_to_end())
-        count = command.episodes or (HELD_OUT if place.simulated else 1)
-        seeds = [EVAL_SEED0 + command.seed + number for number in range(count)]
-        with _recorder(command, task, place, say) as recorder:
-            summary = session.run(asked, place, recorder, seeds, say)
-            if recorder is not None:
-                recorder.run.write_json("summary.json", summary.to_json())
-    return summary, None if recorder is None else recorder.run.path
+        recorder = stack.enter_context(_recorder(command, task, place, say))
+        if command.correct and recorder is not None:
+            lessons = Lessons(recorder.run.path, say)
+            stack.callback(lambda: say(f"learned   {lessons.close()}"))
+            asked = replace(asked, lessons=lessons)
+        yield asked, place, recorder
 
 
 def acting(source: str) -> tuple[str, Actor]:
-    """The task and who acts: the policy of a run, or a task's script.
+    """The task and who acts: the policy of a run, a task's script, or nobody (hand:TASK) but the person beside it.
 
     Raises:
         UserError: there is no such run, or it is of a task that no arm can do.
@@ -110,6 +133,10 @@ def acting(source: str) -> tuple[str, Actor]:
         task = source.removeprefix(SCRIPT)
         _must_be_franka(task)
         return task, sims.scripted(task)
+    if source.startswith(HAND):
+        task = source.removeprefix(HAND)
+        _must_be_franka(task)
+        return task, _standing_still(franka.control(task.partition("/")[2]))
     run = Run.open(source)
     task = str(run.config.get("task"))
     _must_be_franka(task)
@@ -118,6 +145,18 @@ def acting(source: str) -> tuple[str, Actor]:
     if wanted is not None and wanted.shape != (policy.obs_dim,):
         raise UserError(f"the policy of {source} takes {policy.obs_dim} numbers, {task} gives {wanted.shape[0]}")
     return task, from_policy(policy)
+
+
+def _standing_still(control: TwistControl) -> Actor:
+    """Moves nothing and keeps the grip as it is."""
+
+    def act(scene: Scene, vector: np.ndarray) -> np.ndarray:
+        action = np.zeros((len(vector), len(control.components())))
+        if control.grips:
+            action[:, -1] = scene["robot.gripper_opening"] / FINGER_TRAVEL - 1.0
+        return action
+
+    return act
 
 
 def _must_be_franka(task: str) -> None:
@@ -141,31 +180,43 @@ def learned_filter(path: Path) -> SafetyFilter:
     return ReactiveFilter(SYSTEM, [bounds], [learned])
 
 
-def _person(command: Deploy) -> Input | None:
+def _person(command: Settings, say: Callable[[str], None]) -> Input | None:
     """The input device with the dead-man switch. A real arm moves with one only, unless somebody says otherwise."""
     scheme, _ = places.split(command.arm)
     named = command.hand
     if named is None and scheme in places.REAL and not command.fake and not command.dry_run:
         raise UserError("a real arm wants somebody at a dead-man switch: --hand keyboard, gamepad, ... (or none)")
+    if command.correct and (named in (None, "none") or command.no_record):
+        raise UserError("--correct: wanted somebody who pushes, --hand, and a session that is kept")
     if named in (None, "none"):
         return None
     kind, _, rest = str(named).partition(":")
     device: Input = load(INPUTS, kind, kind="input")(rest)
+    if isinstance(device, Remote):
+        say(f"listening at {device.address}, token {device.token}")
     return device
 
 
-def _place(command: Deploy, task: str, control_dt: float, eye: CameraObjects | None) -> Place:
+def _eyes(command: Settings, task: str) -> tuple[Eye | None, CameraObjects | None]:
+    """The camera beside a simulated arm, or the one beside a real arm; it is connected before the arm is."""
+    if command.camera is None:
+        return None, None
+    if command.fake or places.split(command.arm)[0] == "mujoco":
+        return Eye(command.camera, task.partition("/")[2]), None
+    return None, described.load(command.camera)
+
+
+def _place(command: Settings, task: str, control_dt: float, there: Eye | None, eye: CameraObjects | None) -> Place:
     envelope = Envelope(command_period=control_dt) if command.envelope is None else limits.load(command.envelope)
     scheme, rest = places.split(command.arm)
     faults = () if command.faults is None else fake_faults.load(command.faults)
-    if (command.fake or scheme == "mujoco") and eye is not None:
-        raise UserError("--camera: a simulated arm's world is known; leave it out")
+    definition = None if there is None else there.definition
     if command.fake:
-        return places.BehindFake(task, command.arm, envelope, faults)
+        return places.BehindFake(task, command.arm, envelope, faults, definition)
     if faults:
         raise UserError("--faults are those of a fake controller: they want --fake")
     if scheme == "mujoco":
-        return places.in_simulation(task, rest, envelope)
+        return places.in_simulation(task, rest, envelope, definition)
     arm = places.connect(command.arm, **({} if scheme == "recording" else {"envelope": envelope}))
     if command.recover:
         _recovered(arm)
@@ -212,8 +263,9 @@ def _recovered(arm: Arm) -> None:
 
 
 def _source(asked: Asked, place: Place, eye: CameraObjects | None) -> ObjectPoses:
-    """Of what several know, what a camera sees counts more than what a file says, and that more than the place."""
-    sources = [one for one in (place.source, asked.source, eye) if one is not None]
+    """What a file says counts more than what the place knows; and of what a camera is to find nobody else tells."""
+    known = [one for one in (place.source, asked.source) if one is not None]
+    sources = known if eye is None else [*(Without(one, eye.names) for one in known), eye]
     if not place.simulated and eye is None and not asked.source.poses(0.0):
         raise UserError(
             "nothing tells where the task's things are: --camera FILE, or --objects FILE with measured poses"
@@ -222,7 +274,7 @@ def _source(asked: Asked, place: Place, eye: CameraObjects | None) -> ObjectPose
 
 
 @contextmanager
-def _recorder(command: Deploy, task: str, place: Place, say: Callable[[str], None]) -> Iterator[Recorder | None]:
+def _recorder(command: Settings, task: str, place: Place, say: Callable[[str], None]) -> Iterator[Recorder | None]:
     """The session's folder and dataset; the dataset is described anew when the session is over."""
     if command.no_record:
         yield None
@@ -244,14 +296,15 @@ def _recorder(command: Deploy, task: str, place: Place, say: Callable[[str], Non
         say(f"dataset   {writer.folder} ({writer.num_episodes} episodes; robot-learn data export {writer.name})")
 
 
-def _settings(command: Deploy) -> dict[str, Any]:
-    names = ("run_folder", "fake", "speed", "steps", "dry_run", "no_predict", "transport", "first", "ensemble", "hand")
+def _settings(command: Settings) -> dict[str, Any]:
+    names = ["run_folder", "fake", "speed", "steps", "dry_run", "no_predict", "transport", "first", "ensemble", "hand"]
+    names.append("correct")
     paths = ("envelope", "filter", "objects", "camera", "faults")
     told: dict[str, Any] = {name: getattr(command, name) for name in names}
     return told | {name: None if getattr(command, name) is None else str(getattr(command, name)) for name in paths}
 
 
 def _policy_hash(source: str) -> str | None:
-    if source.startswith(SCRIPT):
+    if source.startswith((SCRIPT, HAND)):
         return None
     return hashlib.sha256((Path(source) / POLICY).read_bytes()).hexdigest()

@@ -26,19 +26,31 @@ TICKS = 5000  # of the guard
 _PERIOD = 0.04  # [s] between two commands
 _WARM = 300  # ticks at first that are left out: libraries set themselves up
 _CLIENTS = {"fci": "10", "franky": "10", "panda": "5"}  # schemes, and the protocol that each speaks
-_COLUMNS = ("what", "n", "median [us]", "p99 [us]", "p99 of own time [us]", "ticks/s", "success rate", "failed")
+_COLUMNS = (
+    "what",
+    "n",
+    "median [us]",
+    "p99 [us]",
+    "p99 of own time [us]",
+    "commanded p99 [us]",
+    "ticks/s",
+    "success rate",
+    "failed",
+)
 _STARTS = 60.0  # [s] that a fake may take to listen
 
 
 def run() -> list[dict[str, Any]]:
     """A row for the guard in each mode and place, and for each client in lockstep and in real time.
 
-    Of the guard, the times are those of a tick, once by the wall and once by what the core worked for it alone; of a
-    client, those from a state's arrival to the moment at which the guard was done with it.
+    Of the guard, the times are those between a state of the arm and the answer to it (`hardware.timing`), once by the
+    wall and once by what the core worked for it alone; beside them what always the same work takes, which tells what
+    the machine adds. Of a client, they are from the moment at which a state reaches us until the answer to it was
+    handed over: all that is ours, the packing of both included. "commanded" are the ticks that took up a new command.
     """
     rng = np.random.default_rng(0)
     modes: tuple[Mode, ...] = ("joint_velocity", "twist")
-    guards = [_guard(rng, mode, place) for mode in modes for place in ("open", "table")]
+    guards = [_noise(), *(_guard(rng, mode, place) for mode in modes for place in ("open", "table"))]
     loops = [
         _loop(scheme, f"127.0.71.{10 * number + realtime}", realtime=realtime)
         for number, scheme in enumerate(_CLIENTS, start=1)
@@ -48,15 +60,30 @@ def run() -> list[dict[str, Any]]:
 
 
 def _guard(rng: np.random.Generator, mode: Mode, place: timing.Place) -> dict[str, Any]:
-    taken = 1e6 * timing.tick_times(rng, TICKS, mode=mode, place=place)[_WARM:]
-    own = 1e6 * timing.tick_times(rng, TICKS, mode=mode, place=place, clock=time.thread_time)[_WARM:]
+    taken = timing.tick_times(rng, TICKS, mode=mode, place=place)[_WARM:]
+    own = timing.tick_times(rng, TICKS, mode=mode, place=place, clock=time.thread_time)[_WARM:]
+    what = f"guard, {mode}, hand {'at the table' if place == 'table' else 'in the air'}"
     return {
-        "what": f"guard, {mode}, hand {'at the table' if place == 'table' else 'in the air'}",
-        "n": len(taken),
-        "median [us]": round(float(np.median(taken)), 1),
-        "p99 [us]": round(float(np.quantile(taken, 0.99)), 1),
-        "p99 of own time [us]": round(float(np.quantile(own, 0.99)), 1),
+        "what": what,
+        **_figures(taken, own),
+        "commanded p99 [us]": _p99(taken[-_WARM % timing.PERIOD :: timing.PERIOD]),
     }
+
+
+def _noise() -> dict[str, Any]:
+    return {
+        "what": "always the same work",
+        **_figures(timing.noise(TICKS), timing.noise(TICKS, clock=time.thread_time)),
+    }
+
+
+def _figures(taken: np.ndarray, own: np.ndarray) -> dict[str, Any]:
+    median = round(1e6 * float(np.median(taken)), 1)
+    return {"n": len(taken), "median [us]": median, "p99 [us]": _p99(taken), "p99 of own time [us]": _p99(own)}
+
+
+def _p99(taken: np.ndarray) -> float | None:
+    return round(1e6 * float(np.quantile(taken, 0.99)), 1) if len(taken) else None
 
 
 def _loop(scheme: str, host: str, *, realtime: bool) -> dict[str, Any]:
@@ -101,11 +128,13 @@ def _driven(scheme: str, host: str, *, realtime: bool) -> dict[str, Any]:
         ticks = arm.ticks()
         arm.stop()
     sent = ticks[ticks["following"] & (ticks["sent"] > 0)][_WARM:]
-    delay = 1e6 * (sent["sent"] - sent["received"])
+    delay = sent["sent"] - sent["received"]
+    new = np.flatnonzero(np.diff(sent["command"]) > 0) + 1  # the first answers to a new command
     return {
         "n": len(sent),
         "ticks/s": round((float(ticks["time"][-1]) - clock) / arm.spec.tick / seconds),
         "success rate": round(float(sent["success_rate"].mean()), 4) if len(sent) else None,
-        "median [us]": round(float(np.median(delay)), 1) if len(sent) else None,
-        "p99 [us]": round(float(np.quantile(delay, 0.99)), 1) if len(sent) else None,
+        "median [us]": round(1e6 * float(np.median(delay)), 1) if len(sent) else None,
+        "p99 [us]": _p99(delay),
+        "commanded p99 [us]": _p99(delay[new]),
     }

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hardware import recorded
-from hardware.records import TICK
+from hardware.records import STATES, TICK
 from robot_learn.data.trajectory import Trajectory
 from robot_learn.data.writer import DatasetWriter
 from robot_learn.deployment.outcome import Outcome
@@ -22,6 +22,8 @@ from robot_learn.video import write_video
 
 STEPS, TICKS, OUTCOME, FILM = "steps.jsonl", "ticks.npz", "outcome.json", "video.mp4"
 RAW_TICKS, RAW_FILM, ARM = "ticks.raw", "frames.raw", "ticks.arm"
+LAST_TICKS = "ticks.last"  # those that the arm's process kept because nobody read them any more
+_STILL = 0.02  # [rad/s] of the fastest joint of an arm at rest
 
 
 def read_steps(folder: Path) -> list[dict[str, Any]]:
@@ -107,12 +109,21 @@ def _join_ticks(folder: Path) -> None:
     raw = folder / RAW_TICKS
     if not raw.exists():
         return
-    stored = raw.read_bytes()
-    ticks = np.frombuffer(stored[: len(stored) // TICK.itemsize * TICK.itemsize], dtype=TICK)
+    ticks = _ticks(raw)
+    if (folder / LAST_TICKS).exists():
+        last = _ticks(folder / LAST_TICKS)
+        newer = last["sequence"] > (ticks["sequence"][-1] if len(ticks) else 0)
+        ticks = np.concatenate([ticks, last[newer]])
     if len(ticks):
         recorded.save(folder / TICKS, ticks, (folder / ARM).read_text())
-    for file in (raw, folder / ARM):
+    for file in (raw, folder / ARM, folder / LAST_TICKS):
         file.unlink(missing_ok=True)
+
+
+def _ticks(path: Path) -> np.ndarray:
+    """The whole records of a file; a crash may have cut the last one."""
+    stored = path.read_bytes()
+    return np.frombuffer(stored[: len(stored) // TICK.itemsize * TICK.itemsize], dtype=TICK)
 
 
 def salvage(root: Path, task: str, dataset: DatasetWriter | None) -> list[Path]:
@@ -125,11 +136,24 @@ def salvage(root: Path, task: str, dataset: DatasetWriter | None) -> list[Path]:
         with steps.open("rb") as file:
             if not _locked(file):
                 continue  # somebody still writes it
-            count = sum("step" in line for line in read_steps(folder))
-            told = Outcome("fault", "the program ended while the episode ran", steps=count)
-            close_up(folder, told.to_json() | {"seed": None}, dataset)
+            close_up(folder, _left(folder).to_json() | {"seed": None}, dataset)
             found.append(folder)
     return found
+
+
+def _left(folder: Path) -> Outcome:
+    """What can be told of an episode whose program has died: from its steps, and from what the arm's process kept."""
+    steps = [line for line in read_steps(folder) if "step" in line]
+    if not steps:
+        return Outcome("program ended", "it had made no step")
+    first, last = steps[0]["observation"]["time"], steps[-1]["observation"]["time"]
+    ticks = _ticks(folder / LAST_TICKS) if (folder / LAST_TICKS).exists() else np.zeros(0, TICK)
+    after = ticks[ticks["time"] > last]
+    moving = np.flatnonzero(np.abs(after["dq"]).max(axis=1) > _STILL) if len(after) else np.zeros(0, int)
+    still = len(after) > 0 and (not len(moving) or int(moving[-1]) + 1 < len(after))
+    rest = float(after["time"][int(moving[-1]) + 1 if len(moving) else 0] - last) if still else None
+    seen = f"the arm was {STATES[int(after['state'][-1])]} when it was seen last" if len(after) else ""
+    return Outcome("program ended", seen, steps=len(steps), seconds=last - first, rest=rest)
 
 
 def _locked(file: BinaryIO) -> bool:

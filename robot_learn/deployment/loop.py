@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from robot_learn.errors import UserError
 
 REFUSALS = 5  # refused commands in a row that end an episode
 _RECENT = 25  # steps whose time to compute tells that of the next
+STILL = 0.02  # [rad/s] of the fastest joint of an arm at rest
+_REST = 1.0  # [s] of the arm's time that it is watched for until it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,7 @@ class _Course:
     limited: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
     age: float = 0.0  # [s] of the newest observation when it was read
+    commanded: float = 0.0  # [s] the arm's clock at the last command
     spent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))  # [s] of the arm's time, of each step
 
 
@@ -131,9 +134,10 @@ def run_episode(arm: Arm, crew: Crew, pacing: Pacing) -> Outcome:
         ended, error = StopError("fault", f"{type(failed).__name__}: {failed}"), failed
     finally:
         trouble = None if pacing.dry_run else _bring_to_rest(arm)
+        rest = None if pacing.dry_run or not course.steps else _rest(arm, course)
     if trouble is not None and ended.reason in ("success", "time limit", "person let go", "interrupted"):
         ended = of_arm_error(trouble, _state(arm))
-    outcome = _told(course, ended, error)
+    outcome = replace(_told(course, ended, error), rest=rest)
     if crew.on_end is not None:
         crew.on_end(course.belief if course.belief is not None and course.steps else None)
     return outcome
@@ -210,6 +214,7 @@ def _act(arm: Arm, crew: Crew, pacing: Pacing, course: _Course, seen: tuple[Obse
     else:
         applied = arm.command(command)
     course.steps += 1
+    course.commanded = observation.time
     course.spent.append(spent)
     course.latencies.append(latency)
     course.limited.update(applied.limited)
@@ -259,6 +264,22 @@ def _bring_to_rest(arm: Arm) -> ArmError | None:
             arm.stop("hard")
         except ArmError as error:
             return error
+    return None
+
+
+def _rest(arm: Arm, course: _Course) -> float | None:
+    """How long after the last command the arm was seen at rest [s]; None where it was not, or tells nothing.
+
+    Who stopped it, we or itself, does not matter here: it brakes on, and is watched and recorded while it does.
+    """
+    with suppress(ArmError, KeyboardInterrupt):
+        observation = arm.observe()
+        until = observation.time + _REST
+        while observation.time < until:
+            if np.max(np.abs(observation.dq)) <= STILL:
+                return max(0.0, observation.time - course.commanded)
+            arm.wait(arm.spec.tick)
+            observation = arm.observe()
     return None
 
 

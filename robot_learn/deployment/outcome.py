@@ -9,31 +9,38 @@ from typing import Any, Literal
 import numpy as np
 
 from hardware.arm import ArmError, Observation
+from hardware.recovery import NO_COMMAND
 
 Reason = Literal[
     "success",
     "time limit",
     "person let go",
+    "person stopped",
     "not at start",
     "object lost",
     "reflex",
     "user stopped",
     "guiding",
     "communication",
+    "late",
     "commander error",
     "refused",
     "arm error",
     "interrupted",
+    "program ended",
     "fault",
 ]
 # What libfranka calls its losses of communication; everything else in a reflex is the arm's own protection.
 COMMUNICATION = ("communication_constraints_violation", "communication")
+ENOUGH = 0.9  # share of commands in time under which a jump is put down to those that were lost
 
 _ADVICE: dict[Reason, str] = {
     "success": "The task was achieved and the arm was stopped.",
     "time limit": "The task was not achieved in its time. If the arm moved as it should, give it more time, or more "
     "speed; if it did not, compare what it sees with simulation: robot-learn deploy --compare.",
     "person let go": "The dead-man switch was released and the arm was stopped.",
+    "person stopped": "The person beside the arm pressed stop and the arm was stopped. See what they saw, then start "
+    "again.",
     "not at start": "The arm does not stand where the policy begins. Guide it there, or use --go-to-start.",
     "object lost": "The arm was stopped because nothing tells where something is. Look at what the camera sees: light, "
     "tags, what stands in the way.",
@@ -43,10 +50,16 @@ _ADVICE: dict[Reason, str] = {
     "guiding": "Somebody guides the arm by hand. Let it go, and start again.",
     "communication": "Commands did not reach the arm in time. Check the network cable, the load of this computer and "
     "its kernel: robot-learn deploy --check.",
+    "late": "This program did not command the arm in time, and the arm was brought to rest. Something held it up: end "
+    "other programs on this computer, see in steps.jsonl which step took long, and try robot-learn deploy --check.",
     "commander error": "Who acts has failed and the arm was stopped. This is a fault of the policy or of its inputs.",
     "refused": "The guard took none of the last commands, and the arm was stopped. The detail says what was wrong.",
-    "arm error": "The arm, or the connection to it, has failed. Nothing is sent any more.",
+    "arm error": "The arm, or the connection to it, has failed. Nothing is sent any more, and an arm without a client "
+    "stops by itself. Look at it, then at cable, power and Control: robot-learn deploy --check; then start again.",
     "interrupted": "It was interrupted from the keyboard, or told to end, and the arm was stopped.",
+    "program ended": "The program that commanded the arm was ended in the middle of an episode, or the computer was. "
+    "The process that talks to the arm brings it to rest then, and without that the arm does so itself. Look at it, "
+    "find out what ended the program, and start again.",
     "fault": "Something in this program failed, and the arm was stopped. Please report it with --debug.",
 }
 
@@ -83,6 +96,7 @@ class Outcome:
     refused: int = 0  # commands that the guard did not take
     corrected: int = 0  # steps that a person acted in
     error: BaseException | None = field(default=None, compare=False)
+    rest: float | None = None  # [s] of the arm's time from the last command until it was seen at rest; None: it was not
 
     @property
     def success(self) -> bool:
@@ -93,6 +107,14 @@ class Outcome:
         told = {name: value for name, value in asdict(self).items() if name != "error"}
         return told | {"limited": dict(self.limited), "errors": list(self.errors), "success": self.success}
 
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Outcome:
+        """Of an episode's outcome.json."""
+        names = {name for name in cls.__dataclass_fields__ if name != "error"}
+        values = {name: value for name, value in told.items() if name in names}
+        values |= {"errors": tuple(told["errors"]), "latency": Latency(**told["latency"])}
+        return cls(**values)
+
 
 def explain(outcome: Outcome) -> str:
     """What happened and what to do, in a few sentences."""
@@ -100,7 +122,8 @@ def explain(outcome: Outcome) -> str:
     detail = f" {outcome.detail[:1].upper()}{outcome.detail[1:].rstrip('.')}." if outcome.detail else ""
     when = f"Ended by {outcome.reason}{named} after {outcome.steps} steps, {outcome.seconds:.1f} s.{detail}"
     late = f" {outcome.overruns} control periods were missed." if outcome.overruns else ""
-    return f"{when} {_ADVICE[outcome.reason]}{late}"
+    rest = "" if outcome.rest is None else f" It was at rest {outcome.rest:.2f} s after the last command."
+    return f"{when} {_ADVICE[outcome.reason]}{rest}{late}"
 
 
 @dataclass(eq=False)
@@ -120,8 +143,12 @@ def of_state(observation: Observation) -> StopError | None:
     if observation.state == "guiding":
         return StopError("guiding", errors=errors)
     if observation.state in ("reflex", "recovering"):
-        lost = any(name in COMMUNICATION for name in errors)
-        return StopError("communication" if lost else "reflex", errors=errors)
+        if any(name in COMMUNICATION for name in errors):
+            return StopError("communication", errors=errors)
+        if errors and observation.success_rate < ENOUGH and all(name.endswith("_discontinuity") for name in errors):
+            share = f"only {observation.success_rate:.0%} of the last commands had reached the arm in time"
+            return StopError("communication", f"after lost commands the next one looked like a jump: {share}", errors)
+        return StopError("reflex", errors=errors)
     return None
 
 
@@ -129,7 +156,9 @@ def of_arm_error(error: ArmError, observation: Observation | None) -> StopError:
     """What an arm that raised has met; its state, where it still tells one, knows best."""
     told = None if observation is None else of_state(observation)
     if told is not None:
-        return StopError(told.reason, str(error), told.errors or error.errors)
+        return StopError(told.reason, "; ".join(filter(None, (told.detail, str(error)))), told.errors or error.errors)
+    if NO_COMMAND in error.errors:
+        return StopError("late", str(error))
     if any(name in COMMUNICATION for name in error.errors):
         return StopError("communication", str(error), error.errors)
     reflex = any(name.endswith(("_reflex", "_violation", "_discontinuity")) for name in error.errors)

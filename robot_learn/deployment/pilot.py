@@ -13,16 +13,21 @@ import numpy as np
 
 from hardware.inputs import Hand, Input
 from hardware.inputs import takeover as taking_over
+from hardware.inputs.pushes import Pushes
 from hardware.inputs.takeover import Takeover
+from robot_learn.deployment.outcome import StopError
 from robot_learn.franka import FINGER_TRAVEL
 from sims.franka import twist
 from sims.franka.twist import TwistControl
+
+STOPS = ("stop", "quit")  # buttons that end the motion, and with it the session
 
 
 class Pilot:
     """One reading of an input device a step: `pressed` reads, `action` says what came of it.
 
     Args:
+        pushes: told of each reading, to find in it what there is to learn from.
         clock: the host's monotonic clock.
     """
 
@@ -32,18 +37,29 @@ class Pilot:
         control: TwistControl,
         *,
         takeover: Takeover | None = None,
+        pushes: Pushes | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._control, self._clock = source, control, clock
-        self.takeover = takeover or Takeover()
+        self.takeover, self._pushes = takeover or Takeover(), pushes
         self._hand: Hand | None = None
         self._opening = 2 * FINGER_TRAVEL  # [m] what the person, or before that the policy, has last wanted
 
     def pressed(self) -> bool:
-        """Whether the switch counts as held now."""
+        """Whether the switch counts as held now.
+
+        Raises:
+            StopError: the person pressed stop, whether or not the switch is held.
+        """
         now = self._clock()
         self._hand = self._source.read(now)
-        return self.takeover.update(self._hand, now) != "nobody"
+        held = self.takeover.update(self._hand, now) != "nobody"
+        for button in STOPS:
+            if button in self._hand.buttons:
+                raise StopError("person stopped", f"{button} was pressed on the {self._source.name}")
+        if self._pushes is not None:
+            self._pushes.update(self._hand, now, held=held)
+        return held
 
     def action(self) -> np.ndarray | None:
         """What the person wants, as of the last reading, as an action (act_dim,); None while the policy drives."""

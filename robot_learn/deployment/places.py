@@ -18,11 +18,14 @@ from hardware import ARMS
 from hardware.arm import Arm, ArmError
 from hardware.fake_fci import FakeArm, Fault
 from hardware.limits import Envelope
+from hardware.vision.cameras import RenderedCamera
+from hardware.vision.objects import CameraObjects
+from robot_learn.deployment.eyes import Eye
 from robot_learn.deployment.objects import ObjectPoses, Truth
 from robot_learn.errors import UserError, unknown
 from robot_learn.registry import load
 from sims import franka
-from sims.franka.physical import physical_world
+from sims.franka.physical import physical_world_of
 from sims.mujoco_task import MujocoTask
 from sims.rendering import Renderer
 
@@ -104,26 +107,39 @@ class InSimulation:
     Args:
         task: "franka/reach".
         make: the arm in a model and its data; a context manager.
+        definition: of the task, where there is more to see in its world (`eyes`).
     """
 
     simulated = clock_stands = True
 
-    def __init__(self, task: str, make: Callable[[mujoco.MjModel, mujoco.MjData], Arm]) -> None:
-        definition = franka.definition(task.partition("/")[2])
+    def __init__(
+        self,
+        task: str,
+        make: Callable[[mujoco.MjModel, mujoco.MjData], Arm],
+        definition: MujocoTask | None = None,
+    ) -> None:
+        definition = definition or franka.definition(task.partition("/")[2])
         self._start, self._make = definition.start, make
         self._model = definition.model()
         self._model.opt.timestep = 0.001  # [s] a tick of the arm
         self._data = mujoco.MjData(self._model)
         self._camera = SimulatedCamera(definition, self._model, self._data)
         self.source: ObjectPoses | None = Truth(self._model, self._data)
+        self._eye: CameraObjects | None = None
 
     @contextmanager
     def episode(self, seed: int) -> Iterator[Arm]:
         mujoco.mj_resetData(self._model, self._data)
         self._start(self._model, self._data, np.random.default_rng(seed))
         mujoco.mj_forward(self._model, self._data)
+        _look_anew(self._eye)
         with self._make(self._model, self._data) as arm:
             yield arm
+
+    def eye(self, eye: Eye) -> CameraObjects:
+        """A camera that looks at the world of this place."""
+        self._eye = eye.open(self._model, lambda data: _copy(self._data, data), lambda: float(self._data.time))
+        return self._eye
 
     def failed(self) -> None:
         """Each episode has an arm of its own."""
@@ -143,12 +159,19 @@ class BehindFake:
 
     simulated = clock_stands = True
 
-    def __init__(self, task: str, address: str, envelope: Envelope, faults: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self,
+        task: str,
+        address: str,
+        envelope: Envelope,
+        faults: Sequence[Fault] = (),
+        definition: MujocoTask | None = None,
+    ) -> None:
         scheme, host = split(address)
         if scheme not in REAL:
             raise UserError(f"--fake: wanted the address of a client, {', '.join(f'{one}://HOST' for one in REAL)}")
-        self._world = physical_world(task.partition("/")[2])
-        definition = franka.definition(task.partition("/")[2])
+        definition = definition or franka.definition(task.partition("/")[2])
+        self._world = physical_world_of(definition)
         self._camera = SimulatedCamera(definition, self._world.model, self._world.data)
         version = 5 if scheme == "panda" else 10
         self.fake = FakeArm(
@@ -164,6 +187,7 @@ class BehindFake:
         self.fake.__enter__()
         self.source: ObjectPoses | None = Truth(self._world.model, self._world.data, self.fake.call)
         self._address, self._envelope, self._broken = f"{scheme}://{host}", envelope, False
+        self._eye: CameraObjects | None = None
         try:
             self._arm = self._connected()
         except BaseException:
@@ -191,6 +215,17 @@ class BehindFake:
             self._arm.recover(by_person=True)  # nobody stands beside this arm
         self.fake.reset(seed)
         self._until_seen()
+        _look_anew(self._eye)
+
+    def eye(self, eye: Eye) -> CameraObjects:
+        """A camera that looks at the world of the controller."""
+        world, fake = self._world, self.fake
+
+        def snapshot(data: mujoco.MjData) -> None:
+            fake.call(lambda: _copy(world.data, data))
+
+        self._eye = eye.open(world.model, snapshot, lambda: fake.time)
+        return self._eye
 
     def _until_seen(self) -> None:
         """Wait until the client, which reads the gripper but rarely, sees the world as it was put."""
@@ -219,6 +254,19 @@ class BehindFake:
             self._camera.close()
 
 
+def _look_anew(eye: CameraObjects | None) -> None:
+    """The world was put elsewhere: what was seen of the one before, and its pictures, count no more."""
+    if eye is not None:
+        eye.forget()
+        if isinstance(eye.camera, RenderedCamera):
+            eye.camera.forget()
+
+
+def _copy(data: mujoco.MjData, to: mujoco.MjData) -> None:
+    """How the world is, for whoever draws it elsewhere."""
+    to.qpos[:], to.mocap_pos[:], to.mocap_quat[:] = data.qpos, data.mocap_pos, data.mocap_quat
+
+
 class SimulatedCamera:
     """The task's first camera."""
 
@@ -240,8 +288,12 @@ class SimulatedCamera:
             self._renderer.close()
 
 
-def in_simulation(task: str, rest: str, envelope: Envelope, **settings: Any) -> InSimulation:
+def in_simulation(
+    task: str, rest: str, envelope: Envelope, definition: MujocoTask | None = None, **settings: Any
+) -> InSimulation:
     """Our own arm in the task's world."""
     return InSimulation(
-        task, lambda model, data: connect(f"mujoco:{rest}", model=model, data=data, envelope=envelope, **settings)
+        task,
+        lambda model, data: connect(f"mujoco:{rest}", model=model, data=data, envelope=envelope, **settings),
+        definition,
     )

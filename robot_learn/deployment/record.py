@@ -2,8 +2,10 @@
 
     deployments/franka-reach-20260131-142501-s0/       a session: a run folder with config.json and versions.json
         episode-0000/
-            steps.jsonl      a line a step: what was measured and believed, who acted, what it came to, what was sent
+            steps.jsonl      a line a step: what was measured and believed, who acted, what it came to, what was sent;
+                             and a line for each push of a person
             ticks.npz        every tick of the arm, where it keeps them: the fields of hardware.records.TICK
+                             (should this program be killed, the arm's process keeps those until it is at rest)
             video.mp4        where there is a camera
             outcome.json     why it ended; a folder without it is of a crash
 
@@ -15,18 +17,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from hardware.arm import ArmSpec, Observation
+from hardware.arm import ArmError, ArmSpec, Observation
+from hardware.inputs.pushes import Push
 from hardware.records import TICK
 from robot_learn.data.writer import DatasetWriter
 from robot_learn.deployment.bridge import Belief
-from robot_learn.deployment.episodes import ARM, RAW_FILM, RAW_TICKS, STEPS, close_up
+from robot_learn.deployment.episodes import ARM, LAST_TICKS, RAW_FILM, RAW_TICKS, STEPS, close_up
 from robot_learn.deployment.loop import Step
 from robot_learn.deployment.outcome import Outcome
 from robot_learn.errors import UserError
@@ -49,6 +53,15 @@ class Ticking(Protocol):
         ...
 
 
+@runtime_checkable
+class Keeping(Protocol):
+    """An arm that keeps ticks in our stead when we are gone."""
+
+    def keep_last(self, path: Path | None) -> None:
+        """As `hardware.process.ClientArm` has it."""
+        ...
+
+
 class Recorder:
     """Keeps one episode after another of a session: `begin`, then `step` after each step, `end`, `finish`.
 
@@ -67,6 +80,7 @@ class Recorder:
     def attend(self, arm: object) -> None:
         """From now on it is this arm."""
         self._arm = arm if isinstance(arm, Ticking) else None
+        self._keeping = arm if isinstance(arm, Keeping) else None
 
     def begin(self, seed: int | None = None) -> Path:
         """A new episode; its folder."""
@@ -76,11 +90,19 @@ class Recorder:
         if self._arm is not None:
             (folder / ARM).write_text(self._arm.spec.name)
             self._arm.ticks()  # those before the episode are nobody's
+        if self._keeping is not None:
+            self._keeping.keep_last(folder / LAST_TICKS)
         self._open = _Episode(folder, seed)
         return folder
 
     def step(self, step: Step) -> None:
         self._opened.write(line_of(step), self._picture(), self._ticks())
+
+    def push(self, push: Push) -> None:
+        """A person pushed, before the next step or instead of it; before the first one nothing is kept of it."""
+        if self._open is not None:
+            told = {"direction": push.direction, "twist": push.twist.tolist(), "time": push.time, "held": push.held}
+            self._open.write({"push": told}, None, None)
 
     def end(self, belief: Belief | None) -> None:
         """What was believed after the last step."""
@@ -95,6 +117,9 @@ class Recorder:
         """
         episode, self._open = self._opened, None
         episode.close()
+        if self._keeping is not None:
+            with suppress(ArmError):  # it is gone already
+                self._keeping.keep_last(None)
         close_up(episode.folder, outcome.to_json() | {"seed": episode.seed}, self._dataset)
         return episode.folder
 
@@ -121,7 +146,9 @@ class _Episode:
         self._ticks = (folder / RAW_TICKS).open("ab", buffering=0)
         self._film = (folder / RAW_FILM).open("ab", buffering=0)
         self._shape: tuple[int, ...] | None = None
-        self._synced = time.monotonic()
+        self._over = threading.Event()
+        self._safe = threading.Thread(target=self._keep_safe, name="recorder", daemon=True)
+        self._safe.start()
 
     def write(self, line: Mapping[str, Any] | None, picture: np.ndarray | None, ticks: np.ndarray | None) -> None:
         if picture is not None and line is not None:
@@ -133,14 +160,21 @@ class _Episode:
             self._ticks.write(ticks.astype(TICK, copy=False).tobytes())
         if line is not None:  # after its picture, so that each line has one
             self._steps.write(json.dumps(line).encode() + b"\n")
-        if time.monotonic() - self._synced >= _SAFE_EVERY:
-            self._synced = time.monotonic()
-            for file in (self._steps, self._ticks, self._film):
-                os.fsync(file.fileno())
 
-    def close(self) -> None:
+    def _keep_safe(self) -> None:
+        """In a thread of its own: a busy disk may take longer than an arm can wait."""
+        while not self._over.wait(_SAFE_EVERY):
+            self._sync()
+
+    def _sync(self) -> None:
         for file in (self._steps, self._ticks, self._film):
             os.fsync(file.fileno())
+
+    def close(self) -> None:
+        self._over.set()
+        self._safe.join()
+        self._sync()
+        for file in (self._steps, self._ticks, self._film):
             file.close()
 
 

@@ -11,14 +11,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from controllers.safety_filter.result import SafetyFilter
 from hardware.arm import Arm, ArmError
 from hardware.inputs import Input
+from hardware.inputs.pushes import TWISTS, Push, Pushes, directions
 from robot_learn.deployment import start
 from robot_learn.deployment.bridge import Bridge, check_arm
+from robot_learn.deployment.lessons import Lessons
 from robot_learn.deployment.loop import Crew, Pacing, Step, run_episode
 from robot_learn.deployment.objects import ObjectPoses
-from robot_learn.deployment.outcome import Outcome, Reason, of_arm_error
+from robot_learn.deployment.outcome import Outcome, Reason, StopError, of_arm_error
 from robot_learn.deployment.pilot import Pilot
 from robot_learn.deployment.places import Place
 from robot_learn.deployment.record import Recorder
@@ -31,11 +35,13 @@ from sims.mujoco_task import MujocoTask
 
 # After these it is no use to begin another episode before a person has done something.
 FINAL: tuple[Reason, ...] = (
+    "person stopped",
     "not at start",
     "reflex",
     "user stopped",
     "guiding",
     "communication",
+    "late",
     "arm error",
     "interrupted",
     "fault",
@@ -58,6 +64,7 @@ class Asked:
     tolerance: float = start.TOLERANCE  # [rad]
     safety: SafetyFilter | None = None
     hand: Input | None = None  # a person's, with the dead-man switch
+    lessons: Lessons | None = None  # learns from what that person does
     quiet: bool = False
 
 
@@ -149,15 +156,24 @@ def _episode(asked: Asked, place: Place, bridge: Bridge, recorder: Recorder | No
     try:
         with place.episode(seed) as arm:
             check_arm(asked.definition, arm.observe())
-            pilot = None if asked.hand is None else Pilot(asked.hand, asked.control)
+            pilot = None if asked.hand is None else Pilot(asked.hand, asked.control, pushes=_pushes(asked, recorder))
             if not _ready(asked, arm, pilot, say):
                 return Outcome("person let go", "on the way to the start")
             return _recorded(asked, place, (arm, pilot, bridge), recorder, seed)
     except ArmError as error:
         stopped = of_arm_error(error, None)
         return Outcome(stopped.reason, stopped.detail, stopped.errors)
+    except StopError as stopped:
+        return Outcome(stopped.reason, stopped.detail, stopped.errors)
     except KeyboardInterrupt:
         return Outcome("interrupted", "before the first step")
+
+
+def _pushes(asked: Asked, recorder: Recorder | None) -> Pushes:
+    """Who hears of a person's pushes: the learner, and the recorder."""
+    heard: list[Callable[[Push], None]] = [] if asked.lessons is None else [asked.lessons.push]
+    known = directions({name: np.array(twist, dtype=float) for name, twist in TWISTS.items()})
+    return Pushes(known, *heard, *([] if recorder is None else [recorder.push]))
 
 
 def _ready(asked: Asked, arm: Arm, pilot: Pilot | None, say: Say) -> bool:
@@ -184,9 +200,13 @@ def _recorded(
             heard.append(stack.enter_context(status_display(asked.pacing.max_steps, sys.stderr)))
         if pilot is not None:
             heard.append(lambda step: pilot.sent(step.opening))
+        if asked.lessons is not None:
+            heard.append(asked.lessons.step)
         if recorder is not None:
             recorder.attend(arm)
-            recorder.begin(seed if place.simulated else None)
+            folder = recorder.begin(seed if place.simulated else None)
+            if asked.lessons is not None:
+                asked.lessons.begin(int(folder.name.rpartition("-")[2]))
             heard.insert(0, recorder.step)
         crew = Crew(
             bridge,
@@ -201,6 +221,8 @@ def _recorded(
         if place.clock_stands:
             crew = replace(crew, clock=None)
         outcome = run_episode(arm, crew, asked.pacing)
+        if asked.lessons is not None and outcome.reason == "person stopped":
+            asked.lessons.stop()
     if recorder is not None:
         recorder.finish(outcome)
     return outcome

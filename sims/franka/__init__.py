@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from robot_learn.errors import unknown
+from collections.abc import Callable
+from dataclasses import replace
+
+import mujoco
+
+from robot_learn.errors import UserError, unknown
 from robot_learn.registry import load
 from robot_learn.types import Task
 from sims.franka.scripts import Controller
@@ -23,6 +28,27 @@ def definition(name: str) -> MujocoTask:
     found = _from_module(name, "DEFINITION")
     assert isinstance(found, MujocoTask)
     return found
+
+
+def dressed(name: str, dress: Callable[[mujoco.MjSpec], None]) -> MujocoTask:
+    """The task with more to look at in its world: what `dress` adds must move nothing and touch nothing.
+
+    Raises:
+        UserError: the task's world cannot be added to.
+    """
+    task = definition(name)
+    try:
+        make = _from_module(name, "spec")
+    except UserError:
+        raise UserError(f"nothing can be added to the world of franka/{name}") from None
+
+    def model() -> mujoco.MjModel:
+        spec = make()  # type: ignore[operator]
+        dress(spec)
+        compiled: mujoco.MjModel = spec.compile()
+        return compiled
+
+    return replace(task, model=model)
 
 
 def control(name: str) -> TwistControl:

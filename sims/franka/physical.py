@@ -21,13 +21,6 @@ from sims.mujoco_worlds import MujocoWorlds
 TICK = 0.001  # [s] of a real arm's controller
 
 
-def physical(name: str) -> mujoco.MjModel:
-    """The model of the task `franka/<name>` with torque motors, at `TICK`."""
-    model = definition(name).model()
-    with_torques(model)
-    return model
-
-
 def alone(arm: str = "fr3") -> mujoco.MjModel:
     """An arm on an empty table, with torque motors, at `TICK`."""
     model = world.table_world(arm).compile()
@@ -101,7 +94,18 @@ class _Single:
 
 def physical_world(name: str | None = None, arm: str = "fr3") -> PhysicalWorld:
     """The task `franka/<name>`, or an arm on an empty table, at its start for seed 0."""
-    model = alone(arm) if name is None else physical(name)
-    made = PhysicalWorld(model, mujoco.MjData(model), None if name is None else definition(name))
+    if name is not None:
+        return physical_world_of(definition(name))
+    model = alone(arm)
+    made = PhysicalWorld(model, mujoco.MjData(model))
+    made.start(0)
+    return made
+
+
+def physical_world_of(task: MujocoTask) -> PhysicalWorld:
+    """The same of a task that is at hand."""
+    model = task.model()
+    with_torques(model)
+    made = PhysicalWorld(model, mujoco.MjData(model), task)
     made.start(0)
     return made

@@ -44,11 +44,16 @@ TASK = Task(
 )
 
 
-def _model() -> mujoco.MjModel:
+def spec() -> mujoco.MjSpec:
+    """The world before it is compiled, for whoever adds to it."""
     spec = world.table_world()
     world.add_box(spec, "cube", (HALF, HALF, HALF), 0.15, [0.85, 0.25, 0.2, 1])
     world.add_goal(spec, 0.035, flat=True)
-    return spec.compile()
+    return spec
+
+
+def _model() -> mujoco.MjModel:
+    return spec().compile()
 
 
 def _start(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:

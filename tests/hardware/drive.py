@@ -28,9 +28,11 @@ class Drive:
 
     governor: Governor
     q: np.ndarray
+    ahead: bool = False  # most of each step is thought out before it, of a reference that is told in short floats
     worst: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._rng = np.random.default_rng(0)
         self._kinematics, self._walls = Kinematics(), Workspace(self.governor.envelope)
         self._dq, self._ddq = np.zeros(7), np.zeros(7)
         self._kinematics.place(self.q)
@@ -38,8 +40,17 @@ class Drive:
         self.clearance = self._walls.nearest(self._points)
 
     def step(self, wanted: np.ndarray, measured: np.ndarray | None = None) -> list[str]:
-        here = self.governor.look(self.q, self.q if measured is None else measured)
-        sent, limited = self.governor.step(here, wanted)
+        measured = self.q if measured is None else measured
+        if self.ahead:
+            off = self.q + 1.9e-6 * self._rng.choice([-1.0, 0.0, 1.0], 7)
+            kept = self.governor.keep(self.governor.look(off, measured))
+            target, limited = self.governor.preview(kept, wanted)
+            self.governor.look(self.q + 0.3, self.q)  # what was kept outlasts another look
+            here = self.governor.again(kept, self.q, measured)
+            assert here is not None
+            sent, limited = self.governor.toward(here, target, limited)
+        else:
+            sent, limited = self.governor.step(self.governor.look(self.q, measured), wanted)
         self.send(sent)
         return limited
 

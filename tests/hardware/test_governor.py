@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hardware.governor import Governor, peak_speed
+from hardware.governor import OFF, Governor, peak_speed
 from hardware.kinematics import TIP, Kinematics
 from hardware.limits import Box, Envelope
 from hardware.target import Here, Target
@@ -63,16 +63,17 @@ def wanted_of(kind: str, size: float, fixed: np.ndarray, tick: int, q: np.ndarra
     tick=st.sampled_from([0.001, 0.001, 0.002, 0.01]),
     stream=st.lists(segments, min_size=1, max_size=8),
     seed=st.integers(0, 2**20),
+    ahead=st.booleans(),
 )
 def test_no_stream_gets_past_a_limit_and_it_can_always_stop(
-    name: str, allowed: Envelope, tick: float, stream: list[tuple[str, float, int, bool]], seed: int
+    name: str, allowed: Envelope, tick: float, stream: list[tuple[str, float, int, bool]], seed: int, ahead: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     try:
         governor = Governor(ARMS[name], allowed, tick)
     except UserError:
         return  # a margin that is too small for such shares; test_limits.py has it
-    drive = Drive(governor, next(postures_inside(ARMS[name], allowed, rng)))
+    drive = Drive(governor, next(postures_inside(ARMS[name], allowed, rng)), ahead)
     for kind, size, ticks, held in stream:
         fixed, there = rng.normal(size=7), drive.q.copy()
         for number in range(ticks):
@@ -90,10 +91,12 @@ def test_no_stream_gets_past_a_limit_and_it_can_always_stop(
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**20), jumps=st.lists(st.floats(-3.0, 3.0), min_size=1, max_size=6))
-def test_wherever_the_measured_joints_jump_what_is_sent_keeps_its_limits(seed: int, jumps: list[float]) -> None:
+@given(seed=st.integers(0, 2**20), jumps=st.lists(st.floats(-3.0, 3.0), min_size=1, max_size=6), ahead=st.booleans())
+def test_wherever_the_measured_joints_jump_what_is_sent_keeps_its_limits(
+    seed: int, jumps: list[float], ahead: bool
+) -> None:
     rng = np.random.default_rng(seed)
-    drive = Drive(Governor(FR3, envelope()), READY.copy())
+    drive = Drive(Governor(FR3, envelope()), READY.copy(), ahead)
     for jump in jumps:
         away, wanted = jump * rng.normal(size=7), rng.normal(size=7)
         for _ in range(60):
@@ -105,12 +108,12 @@ def unshaped(_: Target, here: Here, wanted: np.ndarray, velocity: list[float]) -
     return wanted.tolist(), []
 
 
-def wild_drives(count: int, ticks: int) -> Iterator[Drive]:
+def wild_drives(count: int, ticks: int, ahead: bool = False) -> Iterator[Drive]:
     """After random streams, far too fast, among boxes."""
     rng = np.random.default_rng(0)
     for _ in range(count):
         allowed = envelope(keep_out=BOXES, hand_speed=1.0, lead=0.3)
-        drive = Drive(Governor(FR3, allowed), next(postures_inside(FR3, allowed, rng)))
+        drive = Drive(Governor(FR3, allowed), next(postures_inside(FR3, allowed, rng)), ahead)
         for tick in range(ticks):
             if tick % 300 == 0:
                 wanted = 3 * rng.normal(size=7)
@@ -118,9 +121,10 @@ def wild_drives(count: int, ticks: int) -> Iterator[Drive]:
         yield drive
 
 
-def test_limits_are_kept_also_when_targets_are_not_shaped_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_limits_are_kept_also_when_targets_are_not_shaped_at_all(ahead: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Target, "__call__", unshaped)
-    for drive in wild_drives(4, 700):
+    for drive in wild_drives(4, 700, ahead):
         drive.check()
 
 
@@ -211,6 +215,14 @@ def test_pressing_on_the_table_neither_slides_nor_tilts_the_hand() -> None:
     assert 0.01 <= end[2, 3] < 0.012
     np.testing.assert_allclose(end[:2, 3], start[:2, 3], atol=2e-3)
     np.testing.assert_allclose(end[:3, :3], start[:3, :3], atol=5e-3)
+
+
+def test_what_was_thought_out_for_another_reference_does_not_fit() -> None:
+    governor = Governor(FR3, envelope())
+    kept = governor.keep(governor.look(READY, READY))
+    assert governor.again(kept, READY + OFF / 2, READY) is not None
+    assert governor.again(kept, READY + 2 * OFF, READY) is None
+    assert governor.again(kept, np.full(7, np.nan), READY) is None
 
 
 def test_along_the_table_the_hand_slides_as_it_was_told() -> None:

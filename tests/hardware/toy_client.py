@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -53,11 +54,12 @@ class ToyClient:
             errors=self.errors,
         )
 
-    def move(self, tick: Tick) -> None:
+    def move(self, tick: Tick, sent: Callable[[], None]) -> None:
         self.state, finished, begun = "moving", False, self.ticks
         try:
             while not finished:
                 self.dq, finished = tick(self.read())
+                sent()
                 self.q = self.q + 0.001 * self.dq
                 if self.host == "reflex" and self.ticks > begun + 100:
                     self.state, self.errors = "reflex", ("joint_reflex",)

@@ -36,7 +36,8 @@ def test_every_command_explains_itself_and_each_of_its_options(name: str, capsys
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     kind = load(COMMANDS, name, kind="command")
     assert " ".join(kind.__doc__.split()) in shown
-    described = inspect.getsource(kind).split('"""')[3::2]  # the docstring under each field
+    classes = [one for one in kind.__mro__ if dataclasses.is_dataclass(one)]
+    described = [text for one in classes for text in inspect.getsource(one).split('"""')[3::2]]  # under each field
     assert len(described) == len(dataclasses.fields(kind))
     for text in described:
         assert " ".join(text.split()) in shown

@@ -244,3 +244,25 @@ def test_an_address_that_is_taken_and_a_body_that_is_not_there_are_told(start: S
         pass
     with pytest.raises(UserError, match="no body named 'nose'"):
         FakeArm(arm.model, host=free_address(), faults=[Fault("push", body="nose")])
+
+
+def test_a_paced_arm_waits_for_each_command_and_is_no_faster_than_the_wall(connect: Connect) -> None:
+    seen: list[tuple[int, bool]] = []
+    client = connect(paced=True, on_tick=lambda tick, control: seen.append((tick, control.motion is not None)))
+    moving = client.move(1)
+    began = time.perf_counter()
+
+    def slow(tick: int) -> dict[str, object]:
+        if tick == 50:
+            time.sleep(0.05)  # fifty ticks of a real arm
+        return {}
+
+    states = client.follow(200, slow)
+    assert time.perf_counter() - began >= 0.19
+    assert client.answer(moving) == b"\0"
+    assert states[-1].control_command_success_rate == 1.0
+    ticks = [tick for tick, moves in seen if moves]
+    assert ticks == list(range(ticks[0], ticks[-1] + 1))
+    told = {state.message_id for state in states}
+    assert max(told) <= ticks[-1] + 1
+    assert len(told & set(ticks)) >= 198

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
+import socket
 from dataclasses import dataclass
 
 import mujoco
@@ -18,6 +20,21 @@ from robot_learn.deployment.steering import Chunks, Steering
 from sims import franka
 from sims.mujoco_task import MujocoTask
 from tests.robot_learn.deployment.stand_in import StandIn
+
+
+def free_address() -> str:
+    """An address of the loopback whose robot and gripper ports are free; the ports are compiled into the clients."""
+    for attempt in range(50):
+        number = os.getpid() * 53 + attempt
+        host = f"127.{100 + number // 62500 % 100}.{1 + number // 250 % 250}.{1 + number % 250}"
+        try:
+            for port in (1337, 1338):
+                with socket.socket() as tried:
+                    tried.bind((host, port))
+        except OSError:
+            continue
+        return host
+    pytest.fail("no free address on the loopback")
 
 
 @dataclass

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,25 +22,10 @@ from robot_learn.deployment.steering import Chunks, Steering, from_policy
 from robot_learn.errors import UserError
 from robot_learn.runs import Run
 from sims import franka
-from tests.robot_learn.deployment.conftest import quick
+from tests.robot_learn.deployment.conftest import free_address, quick
 from tests.robot_learn.deployment.test_session import REACH, proportional
 
 pytest.importorskip("pylibfranka", reason="needs the extra 'franka'")
-
-
-def free_address() -> str:
-    """An address of the loopback whose robot and gripper ports are free; the ports are compiled into the clients."""
-    for attempt in range(50):
-        number = os.getpid() * 53 + attempt
-        host = f"127.{100 + number // 62500 % 100}.{1 + number // 250 % 250}.{1 + number % 250}"
-        try:
-            for port in (1337, 1338):
-                with socket.socket() as tried:
-                    tried.bind((host, port))
-        except OSError:
-            continue
-        return host
-    pytest.fail("no free address on the loopback")
 
 
 @pytest.fixture(scope="module")

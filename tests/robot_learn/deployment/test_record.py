@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from hardware import recorded
-from hardware.records import TICK, pack_observation
+from hardware.records import TICK, last_ticks, pack_observation
 from robot_learn.data import store
 from robot_learn.data.writer import DatasetWriter
 from robot_learn.deployment import episodes
 from robot_learn.deployment.loop import Pacing, Step, run_episode
-from robot_learn.deployment.outcome import Outcome
+from robot_learn.deployment.outcome import Outcome, explain
 from robot_learn.deployment.record import Recorder
 from robot_learn.errors import UserError
 from robot_learn.runs import Run
@@ -209,8 +209,8 @@ def test_a_killed_program_loses_no_more_than_the_step_it_was_in(tmp_path: Path) 
     assert list(dataset.lengths) == [10]  # eleven steps were recorded; where the last one led nobody saw
     assert dataset.images is not None
     outcome = json.loads((folder / episodes.OUTCOME).read_text())
-    assert (outcome["reason"], outcome["steps"]) == ("fault", 11)
-    assert "ended while the episode ran" in outcome["detail"]
+    assert (outcome["reason"], outcome["steps"]) == ("program ended", 11)
+    assert "ended in the middle of an episode" in explain(Outcome.from_json(outcome))
 
 
 def test_an_episode_that_still_runs_is_not_salvaged(tmp_path: Path, reach: Stage) -> None:
@@ -234,3 +234,35 @@ def test_a_step_outside_of_an_episode_is_refused(tmp_path: Path) -> None:
     run, writer = session(tmp_path)
     with writer, pytest.raises(UserError, match="begin one first"):
         Recorder(run, writer).end(None)
+
+
+def test_ticks_that_the_arms_process_kept_follow_on_those_that_were_recorded(tmp_path: Path) -> None:
+    run, _ = session(tmp_path)
+    folder = run.path / "episode-0000"
+    folder.mkdir()
+    ticks = np.zeros(30, TICK)
+    ticks["sequence"], ticks["time"] = np.arange(100, 130), np.arange(100, 130) / 1000
+    ticks["dq"][:25, 0] = 0.3  # it moved until a few ticks before the end
+    (folder / episodes.RAW_TICKS).write_bytes(ticks[:12].tobytes() + b"cut")
+    last_ticks(folder / episodes.LAST_TICKS, ticks[8:])
+    (folder / episodes.ARM).write_text("fr3")
+    lines = [{"step": i, "observation": {"time": 0.1 + 0.004 * i}, "success": False} for i in range(3)]
+    steps = [line | {"vector": [0.0], "action": [0.0], "who": "policy"} for line in lines]
+    (folder / episodes.STEPS).write_text("".join(json.dumps(line) + "\n" for line in steps))
+    assert episodes.salvage(run.path.parent, TASK, None) == [folder]
+    kept, arm = recorded.load(folder / episodes.TICKS)
+    np.testing.assert_array_equal(kept["sequence"], np.arange(100, 130))
+    assert arm == "fr3"
+    told = json.loads((folder / episodes.OUTCOME).read_text())
+    assert (told["reason"], told["steps"]) == ("program ended", 3)
+    assert told["rest"] == pytest.approx(0.125 - 0.108)
+    assert not (folder / episodes.LAST_TICKS).exists()
+
+
+def test_an_arm_that_was_still_moving_when_it_was_seen_last_is_not_said_to_be_at_rest(tmp_path: Path) -> None:
+    ticks = np.zeros(5, TICK)
+    ticks["time"], ticks["dq"] = np.arange(5) / 1000 + 1.0, 0.2
+    last_ticks(tmp_path / episodes.LAST_TICKS, ticks)
+    step = {"step": 1, "observation": {"time": 0.9}}
+    (tmp_path / episodes.STEPS).write_text(json.dumps(step) + "\n")
+    assert episodes._left(tmp_path).rest is None
