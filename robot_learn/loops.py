@@ -284,6 +284,7 @@ def evaluate_run(run: Run, *, episodes: int = 50, video: bool = True, first_seed
         env.close()
     run.write_json(runs.EVALUATION, evaluation.to_json() | {"no_video": no_video})
     run.write_json(runs.TRACE, traces[0].to_json(task.control_dt))
+    run.write_json(runs.TRACES, [traces[number].to_json(task.control_dt) for number in sorted(traces)])
     if filmed:
         frames = [frame for number in sorted(traces) for frame in episode_frames(traces[number], fps)]
         write_video(run.file(runs.VIDEO), frames, fps)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from robot_learn.types import Task
 TERMS, LOCK = "terms.svg", "lock"
 EPISODES = 20  # of the measurement of a round
 COPIED = (runs.CONFIG, runs.VERSIONS, runs.REWARD, runs.PROMPT, runs.REPLY, runs.PROGRESS, runs.POLICY)
+ORIGIN = ("provenance.json", "conversation.json")  # who wrote a program, and all that was said
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,7 @@ class Refinement(Rounds):
         Raises:
             UserError: the current round is not finished, or nothing was said and nothing preferred.
         """
-        parent, said = self.current, (said or "").strip() or None
-        if parent.state != "measured":
-            asked = f" with {parent.said!r}" if parent.said else ""
-            raise UserError(
-                f"round {parent.number} was begun{asked} and is only {parent.state}: the command without --say goes on "
-                "with it, --undo takes it back"
-            )
+        parent, said = self._finished(), (said or "").strip() or None
         moves = [move for move in self.moves() if move.to == parent.number]
         over = tuple(dict.fromkeys(move.over for move in moves if move.over is not None))
         if said is None and not over:
@@ -94,6 +89,38 @@ class Refinement(Rounds):
         new = Round(number, "asked", now(), parent.number, said, by, over, request, sample)
         self.keep(new)
         return self.move(Move(number, new.date, by=by))
+
+    def weigh(self, weights: Mapping[str, float], *, by: str | None = None) -> Round:
+        """Begin a round with the current program and these weights of its terms; nobody needs to write anything.
+
+        Raises:
+            UserError: the current round is not finished, a name is no term, or no weight is another one than before.
+        """
+        parent = self._finished()
+        source = self.place(parent.number)
+        before = check(source.read_text(runs.REWARD), self.task).with_weights(source.config.get("weights", {}))
+        if before.with_weights(weights).weights == before.weights:
+            raise UserError(f"no weight was changed: round {parent.number} has {dict(before.weights)}")
+        number = self.history()[-1].number + 1
+        place = self.place(number)
+        place.path.mkdir(parents=True, exist_ok=True)
+        self._fill(place, str(source.file(runs.REWARD)), None, weights={**before.weights, **weights})
+        for name in (runs.PROMPT, runs.REPLY, *ORIGIN):  # so that a model that is asked later knows what was said
+            if source.has(name):
+                shutil.copy2(source.file(name), place.file(name))
+        new = self.keep(Round(number, "written", now(), parent.number, by=by))
+        return self.move(Move(number, new.date, by=by))
+
+    def _finished(self) -> Round:
+        """The current round, when it can be followed by another."""
+        this = self.current
+        if this.state != "measured":
+            asked = f" with {this.said!r}" if this.said else ""
+            raise UserError(
+                f"round {this.number} was begun{asked} and is only {this.state}: the command without --say goes on "
+                "with it, --undo takes it back"
+            )
+        return this
 
     def prefer(self, a: int, b: int, choice: int, *, by: str | None = None) -> Round:
         """The better one of two rounds becomes the current one, and the model will be told so.
@@ -181,7 +208,14 @@ class Refinement(Rounds):
         self.keep(replace(this, state="written"))
         return written.replies[-1].model
 
-    def _fill(self, place: Run, written: WrittenReward[Program], source: Run | None) -> None:
+    def _fill(
+        self,
+        place: Run,
+        written: WrittenReward[Program] | str,
+        source: Run | None,
+        *,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
         """Make a round's folder a run that can be trained, with the settings of the run itself."""
         scratch, asked = self.run.path / ROUNDS / ".new", self.place(0).config
         config = loops.train_config(self.place(0))
@@ -196,6 +230,7 @@ class Refinement(Rounds):
             randomise=asked.get("randomise"),
             simulator=asked.get("simulator"),
             name=place.path.name,
+            weights=weights,
             source=source,
         )
         for file in begun.path.iterdir():
@@ -270,7 +305,7 @@ class Refinement(Rounds):
         scratch = Run(self.run.path / ROUNDS / ".new")
         shutil.rmtree(scratch.path, ignore_errors=True)
         scratch.path.mkdir(parents=True)
-        for name in (*COPIED, "provenance.json", "conversation.json"):
+        for name in (*COPIED, *ORIGIN):
             if self.run.has(name):
                 shutil.copy2(self.run.file(name), scratch.file(name))
         steps = feedback_of(scratch).steps

@@ -5,7 +5,7 @@ runs/metaworld-drawer-open-20260131-142501-s0/
     reward.py prompt.txt reply.txt              put there by whoever wrote the reward
     start.pkl                                   what another run has left to this one, until the first checkpoint
     progress.csv tensorboard/ checkpoint.pkl    written while training
-    policy.npz evaluation.json trace.json video.mp4 report.html
+    policy.npz evaluation.json trace.json traces.json video.mp4 report.html
     sweep.json sweep.png randomisation.json     what a sweep over physical parameters found, and proposes to train with
 """
 
@@ -30,6 +30,7 @@ REWARD, PROMPT, REPLY = "reward.py", "prompt.txt", "reply.txt"
 START = "start.pkl"
 PROGRESS, TENSORBOARD, CHECKPOINT = "progress.csv", "tensorboard", "checkpoint.pkl"
 POLICY, EVALUATION, TRACE = "policy.npz", "evaluation.json", "trace.json"
+TRACES = "traces.json"  # of all episodes that were filmed; TRACE is the first
 VIDEO, REPORT = "video.mp4", "report.html"
 SWEEP, SWEEP_PLOT, RANDOMISATION = "sweep.json", "sweep.png", "randomisation.json"
 

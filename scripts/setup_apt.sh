@@ -1,5 +1,8 @@
 # Debian and Ubuntu packages, for scripts/setup.sh. What cannot be installed is named with the command that installs it.
 
+# In which the tests open a session's pages, without a window.
+readonly browser=chromium
+
 # Off-screen rendering by EGL (and by OSMesa, where there is no EGL), and the libraries that opencv-python loads.
 # Names with a bar are the same library in older and newer releases.
 readonly rendering="libegl1 libegl-mesa0 libgl1-mesa-dri libgl1 libosmesa6 libglib2.0-0|libglib2.0-0t64"
@@ -72,7 +75,7 @@ apt_install() {
 # Installs what is missing, or says how to; never stops the set-up, which knows best what it cannot do without.
 install_debian_packages() {
     install_rendering "$1"
-    ! command -v dpkg-query >/dev/null || install_vulkan
+    ! command -v dpkg-query >/dev/null || { install_vulkan; install_browser; }
 }
 
 install_rendering() {
@@ -95,6 +98,18 @@ install_rendering() {
     ((${#missing[@]})) || return 0
     say "going on without these Debian packages (rendering, and so videos, may need them); to install them:"
     say "    $(as_root_text)apt-get install ${missing[*]}"
+}
+
+install_browser() {
+    local output
+    ! is_installed $browser || return 0
+    if may_install; then
+        say "installing Debian packages: $browser"
+        output=$(apt_install $browser 2>&1) || printf '%s\n' "$output" | tail -n 8 >&2
+        ! is_installed $browser || return 0
+    fi
+    say "going on without $browser (the tests of a session's pages are skipped without it); to install it:"
+    say "    $(as_root_text)apt-get install $browser"
 }
 
 has_vulkan() {

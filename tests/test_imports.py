@@ -35,6 +35,7 @@ LAYERS = {
         "relabel",
         "report",
         "report_page",
+        "resumable",
         "rounds",
         "rounds_page",
         "runs",
@@ -58,6 +59,7 @@ LAYERS = {
         "probes",
         "refine",
         "search",
+        "session",
         "text2reward",
     ),
 }

@@ -127,7 +127,11 @@ class Session:
         asked = None if self.outcome else question(self.game, self.learner, rng)
         if asked is None or asked.division < WORTH_ASKING:
             return None
-        said, before = answer(asked.plan, asked.gradients), self.learner.theta
+        return self.answer(answer(asked.plan, asked.gradients))
+
+    def answer(self, said: Correction) -> Entry:
+        """Learn from an answer to a question, about a plan that the robot only imagined."""
+        before = self.learner.theta
         lesson = self.learner.correct(said)
         self._doubt = self._contradiction() if lesson.cuts else ""
         if not self.step_number:

@@ -1,0 +1,43 @@
+"""Sessions in the browser: a person opens one page and teaches the robot: corrects, compares, comments, drives.
+
+The learners know nothing of pages. An activity joins one of them to what a page shows and sends (`activity.py`); the
+server carries both (`server.py`, `room.py`), remembers who did what (`store.py`) and draws bodies (`scene.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from robot_learn.registry import load
+from robot_learn.session.activity import Activity, Offer, Place
+
+# A module each, with two functions: `open_activity(what, place) -> Activity` and `offers(place) -> Sequence[Offer]`.
+ACTIVITIES = {
+    "correct": "robot_learn.session.correct",
+    "compare": "robot_learn.session.compare",
+    "comment": "robot_learn.session.comment",
+    "drive": "robot_learn.session.drive",
+}
+
+
+def open_activity(name: str, what: str, place: Place) -> Activity:
+    """The activity `name` with a system, dataset, run or arm.
+
+    Raises:
+        UserError: there is no such activity, or it cannot be opened with that.
+    """
+    opened: Activity = _of(name, "open_activity")(what, place)
+    return opened
+
+
+def offers(name: str, place: Place) -> Sequence[Offer]:
+    """What an activity can be opened with here; cheap, for the home page asks it of all."""
+    found: Sequence[Offer] = _of(name, "offers")(place)
+    return found
+
+
+def _of(name: str, function: str) -> Callable[..., Any]:
+    table = {known: f"{module}:{function}" for known, module in ACTIVITIES.items()}
+    found: Callable[..., Any] = load(table, name, kind="activity")
+    return found

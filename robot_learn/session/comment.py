@@ -1,0 +1,38 @@
+"""Commenting on a run: how it is opened, and what can be; the activity itself is in `comment_room`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from robot_learn import runs
+from robot_learn.runs import Run
+from robot_learn.session.activity import Offer, Place
+
+if TYPE_CHECKING:
+    from robot_learn.session.comment_room import Comment
+
+OFFERS = 40  # of the home page
+
+
+def open_activity(what: str, place: Place) -> Comment:
+    """Comment on a run, by its folder.
+
+    Raises:
+        UserError: it is no run that was trained and evaluated under a reward program.
+    """
+    from robot_learn.session.comment_room import Comment  # learners are behind it: the home page need not wait for them
+
+    return Comment(what, place)
+
+
+def offers(place: Place) -> Sequence[Offer]:
+    """The newest runs here that were trained and evaluated under a program."""
+    found = []
+    for config in sorted(place.out.glob(f"*/{runs.CONFIG}"), key=lambda path: -path.stat().st_mtime):
+        run = Run(config.parent)
+        if all(run.has(name) for name in (runs.REWARD, runs.POLICY, runs.EVALUATION)):
+            found.append(Offer(str(run.path), run.path.name, str(run.config.get("task", ""))))
+        if len(found) == OFFERS:
+            break
+    return found
