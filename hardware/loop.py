@@ -271,7 +271,8 @@ class Loop:
             raise HardStop
         if self.stopping:
             self.guard.release()
-        self._accept(now)
+        if not self._looks_after:
+            self._accept(now)
         if self.job.synchronous:  # whoever turns the arm's clock waits for it
             self._reply(now)
         answer = self._guarded(now)
@@ -284,10 +285,19 @@ class Loop:
         """What can wait until the answer to a state was sent."""
         now, self.unpublished, sent = self.unpublished, None, time.monotonic()
         if now is not None:
+            if self._looks_after:
+                self._accept(now)
             if self.client.period == 1:  # else the client decides where the reference will be
                 self.guard.think_ahead(now)
             self._reply(now)
             self._publish(now, sent=sent)
+
+    @property
+    def _looks_after(self) -> bool:
+        """Are commands taken up after an answer, for the next one? So the arm never waits for a command to be thought
+        out; it comes to bear within a tick of its coming. Not where ticks are few or somebody turns the clock.
+        """
+        return self.client.period == 1 and not self.job.synchronous
 
     def _take_turn(self, now: Observation) -> None:
         """When synchronous: wait until a tick is granted, or until nobody is there to grant one."""

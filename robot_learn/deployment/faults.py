@@ -265,8 +265,10 @@ def _stopped(trial: Trial, witness: Witness, struck: int | None, speed: float) -
 def _predicted(trial: Trial, looks: Sequence[Look], since: int, before: Look) -> float:
     """[s] from the moment at which it went wrong until the arm's reference stands."""
     if trial.kind == "killed policy":
+        # Its last command counts until it is too old, or sooner: when the system has torn the process down.
+        envelope = Envelope()
         waits = TICK * (_PERIOD[trial.client] + _LAG[trial.client])
-        return waits + braked_by_guard(before, FR3, Envelope())
+        return envelope.slow_after * envelope.command_period + waits + braked_by_guard(before, FR3, envelope)
     if trial.kind == "stall":  # the arm goes on at its last acceleration until it gives the client up
         last = looks[min(since + _MOST_LOST - 1, len(looks) - 1)]
         return TICK * _MOST_LOST + braked_by_arm(last, FR3)
