@@ -13,7 +13,7 @@ Each tick of dt the reference q moves by u dt, where u is what is sent. Three st
 To brake is to take v to 0 in N = ceil(max |v_i| / (a_i dt)) equal steps. One such step leaves a v that takes N - 1:
 so a braking motion, once begun, is the rest of itself, and it ends N + n - 1 ticks later. The invariant: from the state
 after each tick, the braking motion keeps to the envelope. A step is taken only if the braking motion after it is shown
-to (`_forbids`); else half of it, or a fifth; else the step of the braking motion that was shown to before. By induction
+to (`_forbids`); else a fifth of it; else the step of the braking motion that was shown to before. By induction
 the invariant holds from any start at rest. What is shown of a braking motion that covers s (7,) in all:
 
 - Joint ranges. Each joint goes one way, but for what the filter still holds, which a constant bounds; so the end tells
@@ -53,7 +53,7 @@ from hardware.target import Here, Target
 from hardware.workspace import Workspace
 from robot_learn.franka import ArmParameters
 
-_PARTS = (1.0, 0.5, 0.2)  # of a step, tried in this order, before braking
+_PARTS = (1.0, 0.2)  # of a step, tried in this order, before braking
 _CHORD = 0.001  # [m] that a chord may leave its path by before it is divided,
 _MOST_CHORDS = 4  # as long as there are no more than these
 _ROUNDING = 1e-6  # share of the acceleration that is left to rounding
@@ -202,11 +202,11 @@ class Governor:
 
     def _joints(self, here: Here, velocity: list[float], covered: list[float]) -> str:
         """Whether joints stay in their rooms, and no faster than published, until they have covered (7,) [rad]."""
-        for way, down, up in zip(covered, here.range_down, here.range_up, strict=True):
+        rooms = zip(covered, here.range_down, here.range_up, here.lead_down, here.lead_up, strict=True)
+        for way, down, up, lead_down, lead_up in rooms:
             if not -down <= way <= up:
                 return "joint range"
-        for way, down, up in zip(covered, here.lead_down, here.lead_up, strict=True):
-            if not -down <= way <= up:
+            if not -lead_down <= way <= lead_up:
                 return "lead"
         ends = [at + way for at, way in zip(here.angles, covered, strict=True)]
         return "joint velocity" if self._target.too_fast(ends, velocity) else ""
@@ -219,33 +219,34 @@ class Governor:
             time: [s] that it takes, with the filter's delay.
         """
         way = np.abs(covered)
-        leaves = float(way @ self._M @ way) / 8
+        leaves = float(self._M.dot(way).dot(way)) / 8
         chords = min(_MOST_CHORDS, max(1, math.ceil(math.sqrt(leaves / _CHORD))))
         kept = leaves / chords**2 + self._slack
-        stops = [here.points]
-        for chord in range(1, chords + 1):
-            self.kinematics.place(here.reference + covered * (chord / chords))
-            stops.append(self.kinematics.points.copy())
+        stops = np.empty((chords, *here.points.shape))
+        for chord in range(chords):
+            self.kinematics.place(here.reference + covered * ((chord + 1) / chords))
+            stops[chord] = self.kinematics.points
         if self._workspace.inner and not self._inside(stops, kept, here, v, time):
             return "workspace"
         if self._workspace.outer and not self._outside(stops, kept, here, v, time):
             return "keep-out"
         return ""
 
-    def _inside(self, stops: list[np.ndarray], kept: float, here: Here, v: np.ndarray, time: float) -> bool:
-        """Whether points at `stops` (5, 3) [m], a chord apart, stay `kept` [m] inside of the workspace."""
-        now = self._workspace.inside(stops[0])
-        if now.min() >= kept:
-            return all(self._workspace.inside(points).min() >= kept for points in stops[1:])
-        close = now < kept
-        away, turns = self._leaving(here, v, time)
-        if (np.stack([away, -away])[close] < turns).any():
-            return False
-        return all((self._workspace.inside(points)[~close] >= kept).all() for points in stops[1:])
+    def _inside(self, stops: np.ndarray, kept: float, here: Here, v: np.ndarray, time: float) -> bool:
+        """Whether points, a chord apart at `stops` (chords, 5, 3) [m], stay `kept` [m] inside of the workspace."""
+        ends = self._workspace.inside(stops)
+        if here.nearest >= kept:
+            return bool(np.minimum.reduce(ends, axis=None) >= kept)
+        close = self._workspace.inside(here.points) < kept
+        if close.any():
+            away, turns = self._leaving(here, v, time)
+            if (np.stack([away, -away])[close] < turns).any():
+                return False
+        return bool((ends >= kept).all(axis=1)[~close].all())
 
-    def _outside(self, stops: list[np.ndarray], kept: float, here: Here, v: np.ndarray, time: float) -> bool:
-        """Whether points at `stops` (5, 3) [m], a chord apart, stay `kept` [m] before keep-out boxes."""
-        before = [self._workspace.before(points) for points in stops]
+    def _outside(self, stops: np.ndarray, kept: float, here: Here, v: np.ndarray, time: float) -> bool:
+        """Whether points, a chord apart at `stops` (chords, 5, 3) [m], stay `kept` [m] before keep-out boxes."""
+        before = [self._workspace.before(points) for points in (here.points, *stops)]
         clear = before[0].max(axis=(0, 3)) >= kept  # (boxes, 5)
         for start, end in itertools.pairwise(before):
             if (np.minimum(start, end).max(axis=(0, 3))[clear] < kept).any():

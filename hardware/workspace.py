@@ -29,11 +29,11 @@ class Workspace:
         self._unconcerned = ~np.array(concerned, dtype=bool).reshape(-1, len(POINTS))
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Distances (2, 5, 3) [m] to the workspace's walls: to the lower and the upper along x, y, z; inside > 0."""
-        distances = np.empty((2, *points.shape))
-        np.subtract(points, self._low, out=distances[0])
-        np.subtract(self._high, points, out=distances[1])
-        return distances
+        """Distances (2, ..., 5, 3) [m] to the workspace's walls: to the lower and the upper along x, y, z; inside > 0.
+
+        Points may be (..., 5, 3).
+        """
+        return np.array((points - self._low, self._high - points))
 
     def before(self, points: np.ndarray) -> np.ndarray:
         """Distances (2, boxes, 5, 3) [m] that points stand before the lower and upper faces of keep-out boxes."""
