@@ -242,7 +242,7 @@ class Governor:
             away, turns = self._leaving(here, v, time)
             if (np.stack([away, -away])[close] < turns).any():
                 return False
-        return bool((ends >= kept).all(axis=1)[~close].all())
+        return bool((ends.min(axis=1)[~close] >= kept).all())
 
     def _outside(self, stops: np.ndarray, kept: float, here: Here, v: np.ndarray, time: float) -> bool:
         """Whether points, a chord apart at `stops` (chords, 5, 3) [m], stay `kept` [m] before keep-out boxes."""

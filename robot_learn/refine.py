@@ -8,10 +8,9 @@ a web page only calls it.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -33,7 +32,7 @@ from robot_learn.errors import UserError
 from robot_learn.evaluation import Evaluation
 from robot_learn.feedback import feedback_of
 from robot_learn.rounds import ROUND, ROUNDS, Move, Round, Rounds, State, now
-from robot_learn.runs import Run
+from robot_learn.runs import Run, alone
 from robot_learn.train_config import preset
 from robot_learn.training import TrainResult
 from robot_learn.types import Task
@@ -176,15 +175,10 @@ class Refinement(Rounds):
                 self.measure(episodes=episodes, video=video)
             return self.current
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Only one terminal or page works on the rounds of a run; the lock goes with the process, however it ends."""
-        with (self.run.path / ROUNDS / LOCK).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"somebody else works on the rounds of {self.run.path} at this moment") from None
-            yield
+    def _alone(self) -> AbstractContextManager[None]:
+        """Only one terminal or page works on the rounds of a run."""
+        said = f"somebody else works on the rounds of {self.run.path} at this moment"
+        return alone(self.run.path / ROUNDS / LOCK, said)
 
     def write(self, client: Client, *, warm: bool = False) -> str:
         """Have the model write the current round's program, in the conversation of its parent; the model's name.

@@ -11,10 +11,12 @@ runs/metaworld-drawer-open-20260131-142501-s0/
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +48,33 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
+
+
+@contextmanager
+def alone(lock: Path, otherwise: str, *, wait: float = 0.0) -> Iterator[None]:
+    """Hold a lock file, which one process at a time can; the lock goes with the process, however it ends.
+
+    Args:
+        otherwise: what to say when another process holds it, and still does after `wait` [s].
+
+    Raises:
+        UserError: another process holds it, or the file cannot be made.
+    """
+    end = time.monotonic() + wait
+    try:
+        file = lock.open("w")
+    except OSError as error:
+        raise UserError(f"cannot write {lock}: {error.strerror}") from error
+    with file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise UserError(otherwise) from None
+                time.sleep(0.05)
+        yield
 
 
 def versions() -> dict[str, str]:

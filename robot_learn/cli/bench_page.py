@@ -29,7 +29,7 @@ class BenchPage:
 
     def run(self) -> int:
         from controllers.systems import SYSTEMS
-        from robot_learn.session.games import FILE, WAYS, play_games, summary
+        from robot_learn.session.headless.games import FILE, WAYS, play_games, summary
 
         if self.games < 1:
             raise UserError(f"--games {self.games}: wanted 1 or more")

@@ -40,7 +40,7 @@ class BenchSession:
     """Print JSON, with all figures."""
 
     def run(self) -> int:
-        from robot_learn.session import bench
+        from robot_learn.session.headless import bench
 
         if not 0.0 < self.minutes <= 24 * 60:
             raise UserError(f"--minutes {self.minutes:g}: wanted above 0, up to a day")

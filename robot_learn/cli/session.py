@@ -79,7 +79,7 @@ class SessionCommand:
         from robot_learn.session.server import Asked, serve
 
         if self.pictures is not None:
-            from robot_learn.session.pictures import SESSIONS, take
+            from robot_learn.session.headless.pictures import SESSIONS, take
 
             take(self.pictures, self.out, [self.activity] if self.activity else list(SESSIONS), say)
             return 0

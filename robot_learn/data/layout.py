@@ -14,6 +14,7 @@ from robot_learn.errors import UserError, unknown
 
 ROOT_VARIABLE = "ROBOT_LEARN_DATA"
 MAIN, METADATA, PENDING, OURS = "main_data.hdf5", "metadata.json", "pending", "robot_learn"
+LOCK = "lock"
 _NAME = re.compile(r"(?!./[^/]*$)([-\w]+/)*[-\w]+")  # Minari wants two characters or more before the last /
 
 

@@ -4,6 +4,7 @@
         metadata.json     Minari's, and under "robot_learn" the manifest
         main_data.hdf5    the episodes; success, pictures and features lie under `infos`
         pending/          episodes that were recorded and not yet joined to the others
+        lock              held by whoever adds episodes
 
 An episode is a small file of its own until the writer is closed. So whatever kills a collection, all episodes that had
 ended are still there, and the file of those before is never open for writing.
@@ -15,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,10 +26,12 @@ import h5py
 import numpy as np
 
 from robot_learn.data import trajectory
-from robot_learn.data.layout import MAIN, METADATA, OURS, PENDING, data_root, full_name, metadata, opened
+from robot_learn.data.layout import LOCK, MAIN, METADATA, OURS, PENDING, data_root, full_name, metadata, opened
 from robot_learn.data.trajectory import Trajectory
 from robot_learn.errors import UserError
-from robot_learn.runs import atomic_write
+from robot_learn.runs import alone, atomic_write
+
+_PATIENCE = 5.0  # [s] that a process which was killed may take to be gone
 
 
 class DatasetWriter:
@@ -52,12 +55,21 @@ class DatasetWriter:
         self.manifest: dict[str, Any] = {"task": task, "settings": json.loads(json.dumps(dict(settings or {})))}
         self._joined = 0
         self._widths: dict[str, tuple[int, ...]] | None = None  # of the first episode
-        if (self.folder / METADATA).exists():
-            self._go_on()
         try:
-            (self.folder / PENDING).mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write to {self.folder}: {error.strerror}") from error
+        busy = f"another process adds to {self.folder} at this moment: wait for it, or choose another name"
+        with ExitStack() as stack:
+            stack.enter_context(alone(self.folder / LOCK, busy, wait=_PATIENCE))
+            self._open()
+            self._held = stack.pop_all()
+
+    def _open(self) -> None:
+        """Find what is there already, and go on with it."""
+        if (self.folder / METADATA).exists():
+            self._go_on()
+        (self.folder / PENDING).mkdir(exist_ok=True)
         waiting = sorted(int(path.stem) for path in (self.folder / PENDING).glob("*.hdf5"))
         fresh = [number for number in waiting if number >= self._joined]
         if fresh != list(range(self._joined, self._joined + len(fresh))):
@@ -134,6 +146,7 @@ class DatasetWriter:
                 path.unlink()
         with suppress(OSError):  # something else lies there
             pending.rmdir()
+        self._held.close()
 
     def tell(self, **said: Any) -> None:
         """Put something into the manifest, on disk at once."""

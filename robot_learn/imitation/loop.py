@@ -17,11 +17,10 @@ Whatever is there is not made again, so that an imitation goes on wherever it wa
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ from robot_learn.launcher import Finished, Job, Launcher, LocalProcesses
 from robot_learn.metrics import read_progress
 from robot_learn.preview import preview
 from robot_learn.resumable import read_json, write_json
-from robot_learn.runs import Run
+from robot_learn.runs import Run, alone
 
 LOG, LOCK = "log.txt", "lock"
 SHORT, FULL, FINALS = "short", "full", "finals"
@@ -330,13 +329,7 @@ def _put_up(run: Run, place: Path) -> None:
         shutil.copy2(path, place / path.name)
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Only one process works in a folder; the lock goes with the process, however it ends."""
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Only one process works in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process works in {folder} at this moment") from None
-        yield
+    return alone(folder / LOCK, f"another process works in {folder} at this moment")

@@ -9,10 +9,9 @@ search that was cut repeats its steps without doing them again and goes on where
 
 from __future__ import annotations
 
-import fcntl
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from robot_learn.errors import UserError
 from robot_learn.evaluation import Evaluation
 from robot_learn.launcher import Finished, Job, Launcher, LocalProcesses
 from robot_learn.metrics import read_progress
-from robot_learn.runs import Run
+from robot_learn.runs import Run, alone
 from robot_learn.search.screen import Screen, screen_for
 from robot_learn.search.state import Candidate, Rung, Search
 from robot_learn.search.write import Author, BudgetSpentError
@@ -319,13 +318,7 @@ def _rate(rung: Rung) -> str:
     return f"{rung.rate:.0%} of {rung.episodes} validation episodes"
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Only one process searches in a folder; the lock goes with the process, however it ends."""
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Only one process works in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process searches in {folder} at this moment") from None
-        yield
+    return alone(folder / LOCK, f"another process searches in {folder} at this moment")

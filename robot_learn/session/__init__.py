@@ -14,10 +14,10 @@ from robot_learn.session.activity import Activity, Offer, Place
 
 # A module each, with two functions: `open_activity(what, place) -> Activity` and `offers(place) -> Sequence[Offer]`.
 ACTIVITIES = {
-    "correct": "robot_learn.session.correct",
-    "compare": "robot_learn.session.compare",
-    "comment": "robot_learn.session.comment",
-    "drive": "robot_learn.session.drive",
+    "correct": "robot_learn.session.correct.activity",
+    "compare": "robot_learn.session.compare.activity",
+    "comment": "robot_learn.session.comment.opening",
+    "drive": "robot_learn.session.drive.activity",
 }
 
 

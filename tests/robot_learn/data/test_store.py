@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pickle
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from robot_learn.data import layout, store
 from robot_learn.data.manifest import content_hash, dataset_hash
 from robot_learn.data.pictures import StoredPictures
+from robot_learn.data.trajectory import Trajectory
 from robot_learn.data.writer import DatasetWriter
 from robot_learn.errors import UserError
 from tests.robot_learn.data import made
@@ -90,11 +93,22 @@ def test_every_way_of_indexing_stored_pictures_gives_what_an_array_gives(tmp_pat
         lazy[len(plain)]
 
 
+def _die_with(episodes: Sequence[Trajectory], root: Path) -> None:
+    """A process that writes adds these, and ends without closing its writer."""
+    child = os.fork()
+    if not child:
+        try:
+            writer = DatasetWriter("toy", root, task="toy/point")
+            for episode in episodes:
+                writer.add(episode)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
 def test_a_writer_that_dies_leaves_every_episode_that_it_was_given(tmp_path: Path) -> None:
     episodes = made.episodes((5, 8, 3, 4))
-    dead = DatasetWriter("toy", tmp_path, task="toy/point")
-    dead.add(episodes[0])
-    dead.add(episodes[1])  # and is never closed
+    _die_with(episodes[:2], tmp_path)
     with pytest.raises(UserError, match="2 episodes wait"):
         store.load("toy", tmp_path)
     with suppress(KeyboardInterrupt), DatasetWriter("toy", tmp_path, task="toy/point") as second:
@@ -105,6 +119,18 @@ def test_a_writer_that_dies_leaves_every_episode_that_it_was_given(tmp_path: Pat
     with DatasetWriter("toy", tmp_path, task="toy/point") as third:
         third.add(episodes[3])
     made.assert_same(store.load("toy", tmp_path), store.assemble(episodes, "toy/point", {}), images=False)
+
+
+def test_one_process_at_a_time_adds_to_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robot_learn.data.writer._PATIENCE", 0.1)
+    episodes = made.episodes()
+    with DatasetWriter("toy", tmp_path, task="toy/point") as first:
+        first.add(episodes[0])
+        with pytest.raises(UserError, match=r"another process adds to .*choose another name"):
+            DatasetWriter("toy", tmp_path, task="toy/point")
+        first.add(episodes[1])
+    with DatasetWriter("toy", tmp_path, task="toy/point") as second:
+        assert second.num_episodes == 2
 
 
 def test_a_death_between_joining_and_clearing_up_counts_no_episode_twice(tmp_path: Path) -> None:
@@ -140,10 +166,9 @@ def test_an_episode_of_another_width_is_refused_also_by_a_later_writer(tmp_path:
         writer.add(first)
         with pytest.raises(UserError, match=r"episode 1: rows are .*\(3,\).* of the first episode .*\(2,\)"):
             writer.add(wide)
-    dead = DatasetWriter("toy", tmp_path, task="toy/point")
-    with pytest.raises(UserError, match="episode 1: rows are"):
-        dead.add(wide)
-    dead.add(last)  # and is never closed
+    with DatasetWriter("toy", tmp_path, task="toy/point") as writer, pytest.raises(UserError, match="episode 1: rows"):
+        writer.add(wide)
+    _die_with([last], tmp_path)
     with DatasetWriter("toy", tmp_path, task="toy/point") as writer, pytest.raises(UserError, match="episode 2: rows"):
         writer.add(wide)
     assert store.load("toy", tmp_path).lengths.tolist() == [5, 3]

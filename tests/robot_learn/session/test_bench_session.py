@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from robot_learn.cli import main
-from robot_learn.session import bench
-from robot_learn.session.bench import SUBJECTS, Memory, family, slopes, weight
-from robot_learn.session.pictures import LARGEST, Camera
+from robot_learn.session.headless import bench
+from robot_learn.session.headless.bench import SUBJECTS, Memory, family, slopes, weight
+from robot_learn.session.headless.pictures import LARGEST, Camera
 
 
 def memory(growth: float, noise: float, *, seed: int = 0) -> Memory:

@@ -15,11 +15,11 @@ from robot_learn.errors import UserError
 from robot_learn.refine import Refinement
 from robot_learn.runs import Run
 from robot_learn.session.activity import Person, Place
-from robot_learn.session.comment import offers
-from robot_learn.session.comment_previews import read_summary
-from robot_learn.session.comment_room import MAIL, Comment
-from robot_learn.session.comment_view import diff
-from robot_learn.session.comment_work import Show, round_maker
+from robot_learn.session.comment.activity import MAIL, Comment
+from robot_learn.session.comment.opening import offers
+from robot_learn.session.comment.previews import read_summary
+from robot_learn.session.comment.view import diff
+from robot_learn.session.comment.work import Show, round_maker
 from tests.robot_learn.refining import STEPS, Lab, lab_of, program, run_of
 from tests.robot_learn.session.inline import Inline
 

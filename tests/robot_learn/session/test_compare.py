@@ -22,9 +22,9 @@ from robot_learn.preferences import ask as asking
 from robot_learn.preferences.ask import Choice, choose, true_differences
 from robot_learn.session.activity import Person, Place
 from robot_learn.session.background import Work
-from robot_learn.session.compare import Compare, offers
-from robot_learn.session.compare_films import file_name
-from robot_learn.session.compare_learner import LEAST, Lesson, learn, learner
+from robot_learn.session.compare.activity import Compare, offers
+from robot_learn.session.compare.films import file_name
+from robot_learn.session.compare.learner import LEAST, Lesson, learn, learner
 from robot_learn.types import Segment
 from tests.robot_learn.preferences import squares
 from tests.robot_learn.session.inline import Inline

@@ -11,7 +11,7 @@ import pytest
 
 from rewards.preference.labels import LabelFile, read_labels
 from robot_learn.errors import UserError
-from robot_learn.session.compare_answers import HELD, Answers, Given, Question, best_worst
+from robot_learn.session.compare.answers import HELD, Answers, Given, Question, best_worst
 from robot_learn.types import Segment
 
 LENGTHS = np.full(40, 20)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from robot_learn.data.store import load, save
-from robot_learn.session.compare_films import film_maker, write_film
+from robot_learn.session.compare.films import film_maker, write_film
 from robot_learn.types import Segment
 from tests.robot_learn.preferences import squares
 

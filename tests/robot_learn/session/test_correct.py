@@ -17,9 +17,9 @@ from robot_learn.alignment.record import entries_of
 from robot_learn.cli import main
 from robot_learn.errors import UserError
 from robot_learn.session.activity import Person, Place
-from robot_learn.session.correct import CorrectActivity, offers, open_activity
-from robot_learn.session.correct_record import wanted_setting
-from robot_learn.session.keyed import KeyedHuman, play
+from robot_learn.session.correct.activity import CorrectActivity, offers, open_activity
+from robot_learn.session.correct.record import wanted_setting
+from robot_learn.session.headless.keyed import KeyedHuman, play
 
 ADA, WATCHER = Person("Ada", "one", holds=True), Person("Bob", "two", holds=False)
 

@@ -12,7 +12,7 @@ import pytest
 from hardware.arm import Command, Observation
 from robot_learn.deployment.loop import Pacing, run_episode
 from robot_learn.deployment.outcome import StopError
-from robot_learn.session.drive_arm import Attended, Orders
+from robot_learn.session.drive.arm import Attended, Orders
 from tests.robot_learn.deployment.conftest import Stage, stage
 from tests.robot_learn.deployment.stand_in import StandIn
 

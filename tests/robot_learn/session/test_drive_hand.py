@@ -11,9 +11,9 @@ import pytest
 
 from hardware.inputs import Hand
 from hardware.inputs.remote import Remote
-from robot_learn.session.drive_delays import Delays
-from robot_learn.session.drive_hand import MOVES, OPEN, STEP, TRIED, Latch, hand_of
-from robot_learn.session.drive_link import HandLine
+from robot_learn.session.drive.delays import Delays
+from robot_learn.session.drive.hand import MOVES, OPEN, STEP, TRIED, Latch, hand_of
+from robot_learn.session.drive.link import HandLine
 
 
 def test_each_key_moves_one_axis_and_its_counterpart_the_other_way() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 import sims
 from robot_learn.data import store
-from robot_learn.session.drive_keep import Keeper, stretches
+from robot_learn.session.drive.keep import Keeper, stretches
 
 
 def lines(who: str) -> list[dict[str, Any]]:

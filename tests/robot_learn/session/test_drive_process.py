@@ -15,7 +15,7 @@ from robot_learn.data import store
 from robot_learn.deployment.settings import Settings
 from robot_learn.errors import UserError
 from robot_learn.session.activity import Person
-from robot_learn.session.drive import Drive
+from robot_learn.session.drive.activity import Drive
 
 ME, OTHER = Person("me", "one", True), Person("", "two", False)
 PATIENCE = 150.0  # [s] on a machine that has other things to do

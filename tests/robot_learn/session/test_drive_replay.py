@@ -13,10 +13,10 @@ from hardware.records import STATES, TICK
 from robot_learn.errors import UserError
 from robot_learn.franka import HOME
 from robot_learn.session.activity import Person, Place
-from robot_learn.session.drive import open_activity
-from robot_learn.session.drive_offers import PATIENT, offers, settings_of
-from robot_learn.session.drive_replay import Replay, events, stretches_of
-from robot_learn.session.drive_scene import ArmScene
+from robot_learn.session.drive.activity import open_activity
+from robot_learn.session.drive.offers import PATIENT, offers, settings_of
+from robot_learn.session.drive.replay import Replay, events, stretches_of
+from robot_learn.session.drive.scene import ArmScene
 
 ME = Person("me", "tab", True)
 

@@ -15,8 +15,8 @@ from robot_learn.deployment.loop import Pacing
 from robot_learn.deployment.objects import Truth
 from robot_learn.deployment.session import Asked
 from robot_learn.deployment.steering import Chunks
-from robot_learn.session.drive_arm import Orders
-from robot_learn.session.drive_process import Station
+from robot_learn.session.drive.arm import Orders
+from robot_learn.session.drive.process import Station
 from sims import franka
 from tests.robot_learn.deployment.conftest import Stage, quick, stage
 from tests.robot_learn.deployment.stand_in import StandIn

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from robot_learn.alignment.bench import SEED0
-from robot_learn.session import games
-from robot_learn.session.games import play_games, summary
-from robot_learn.session.keyed import Played
+from robot_learn.session.headless import games
+from robot_learn.session.headless.games import play_games, summary
+from robot_learn.session.headless.keyed import Played
 
 
 def line(system: str, way: str, seed: int, pushes: int) -> dict[str, object]:

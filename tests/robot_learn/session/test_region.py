@@ -10,8 +10,8 @@ import pytest
 from controllers.alignment.hypotheses import Hypotheses
 from controllers.constraint import Held, of_system
 from controllers.systems import game
-from robot_learn.session.region import EVERY, SURE, Drawn, Region, quantile, share_unsafe, surface
-from robot_learn.session.stage import stage
+from robot_learn.session.correct.region import EVERY, SURE, Drawn, Region, quantile, share_unsafe, surface
+from robot_learn.session.correct.stage import stage
 from tests.robot_learn.session.test_shapes import volume
 
 AXES = (np.linspace(-1.5, 1.5, 25), np.linspace(-1.4, 1.4, 23), np.linspace(-1.3, 1.3, 27))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from controllers.systems import SYSTEMS, game
-from robot_learn.session.stage import STAGES, stage
-from robot_learn.session.stage_franka import roll_of
+from robot_learn.session.correct.stage import STAGES, stage
+from robot_learn.session.correct.stage_franka import roll_of
 
 TRIANGLES = 20_000  # that a page without a GPU still draws
 
@@ -69,7 +69,7 @@ def test_the_chart_of_heights_and_rolls_reads_off_what_it_was_given(name: str) -
 def test_the_arm_follows_the_hand_from_start_to_target(name: str) -> None:
     """Within a millimetre on the whole straight way, so that the drawn hand is where the state says."""
     from controllers.mpc import Mpc
-    from robot_learn.session import stage_franka
+    from robot_learn.session.correct import stage_franka
 
     played, mpc = game(name), Mpc(game(name).system)
     follower = stage_franka._Arm(

@@ -7,9 +7,9 @@ import numpy as np
 from controllers.systems import reacher as links
 from controllers.systems.pendulum import LENGTH
 from robot_learn.session import shapes
-from robot_learn.session.region import Chart, Grid
+from robot_learn.session.correct.region import Chart, Grid
+from robot_learn.session.correct.stage import TARGET, Stage
 from robot_learn.session.scene import Camera, Scene3D
-from robot_learn.session.stage import TARGET, Stage
 
 _STEEL = (0.62, 0.66, 0.72, 1.0)
 _TIP = (0.2, 0.45, 0.9, 1.0)

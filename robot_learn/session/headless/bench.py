@@ -22,8 +22,8 @@ import numpy as np
 
 from robot_learn.errors import UserError
 from robot_learn.runs import atomic_write
-from robot_learn.session.browsing import Page, Served, browser, opened, until
-from robot_learn.session.drive_delays import TIMINGS
+from robot_learn.session.drive.delays import TIMINGS
+from robot_learn.session.headless.browsing import Page, Served, browser, opened, until
 
 RESULTS = "session.json"
 _SAMPLE = 5.0  # [s] between two readings of memory

@@ -14,8 +14,8 @@ from typing import Any
 from rewards.preference.pairs import SAMPLERS
 from robot_learn.errors import UserError, unknown
 from robot_learn.runs import atomic_write
-from robot_learn.session.compare_answers import Answers, Question
-from robot_learn.session.compare_questions import COMPANY, Questions
+from robot_learn.session.compare.answers import Answers, Question
+from robot_learn.session.compare.questions import COMPANY, Questions
 from robot_learn.types import Segment
 
 AHEAD = 3  # questions that are ready beyond the one that is asked

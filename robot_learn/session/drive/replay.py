@@ -16,7 +16,7 @@ from robot_learn.deployment import episodes
 from robot_learn.errors import UserError, unknown
 from robot_learn.runs import Run
 from robot_learn.session.activity import Person
-from robot_learn.session.drive_scene import ArmScene
+from robot_learn.session.drive.scene import ArmScene
 from robot_learn.session.scene import Scene3D
 
 RECORDING = "recording:"

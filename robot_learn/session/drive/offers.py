@@ -13,7 +13,7 @@ from robot_learn.deployment.settings import Settings
 from robot_learn.errors import UserError, unknown
 from robot_learn.runs import POLICY, Run
 from robot_learn.session.activity import Offer, Place
-from robot_learn.session.drive_replay import RECORDING
+from robot_learn.session.drive.replay import RECORDING
 from sims import franka
 
 SIMULATED = "mujoco:fr3"

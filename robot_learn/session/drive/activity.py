@@ -22,12 +22,12 @@ from robot_learn.deployment.settings import Settings
 from robot_learn.errors import UserError, unknown
 from robot_learn.franka import FINGER_TRAVEL
 from robot_learn.session.activity import Activity, Person, Place
-from robot_learn.session.drive_delays import TIMINGS, Delays
-from robot_learn.session.drive_hand import Latch, hand_of
-from robot_learn.session.drive_link import Driver
-from robot_learn.session.drive_offers import offers, settings_of, task_of
-from robot_learn.session.drive_replay import RECORDING, Replay
-from robot_learn.session.drive_scene import ArmScene
+from robot_learn.session.drive.delays import TIMINGS, Delays
+from robot_learn.session.drive.hand import Latch, hand_of
+from robot_learn.session.drive.link import Driver
+from robot_learn.session.drive.offers import offers, settings_of, task_of
+from robot_learn.session.drive.replay import RECORDING, Replay
+from robot_learn.session.drive.scene import ArmScene
 from robot_learn.session.scene import Scene3D
 
 __all__ = ["Drive", "offers", "open_activity"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from robot_learn.errors import UserError
 from robot_learn.session.background import Done, Worker
-from robot_learn.session.comment_work import Show
+from robot_learn.session.comment.work import Show
 
 KEPT = 12  # folders of the newest ones
 

@@ -9,16 +9,16 @@ from rewards.preference.labels import PairKey
 from rewards.preference.pairs import SAMPLERS
 from robot_learn.errors import UserError
 from robot_learn.preferences import judge
-from robot_learn.session.compare_answers import Answers, Given, Question
-from robot_learn.session.compare_films import file_name
-from robot_learn.session.compare_seats import Seat
+from robot_learn.session.compare.answers import Answers, Given, Question
+from robot_learn.session.compare.films import file_name
+from robot_learn.session.compare.seats import Seat
 
 if TYPE_CHECKING:
     from rewards.preference.labels import LabelFile
     from robot_learn.data.dataset import Dataset
-    from robot_learn.session.compare_model import Model
-    from robot_learn.session.compare_questions import Questions
-    from robot_learn.session.compare_seats import Seats
+    from robot_learn.session.compare.model import Model
+    from robot_learn.session.compare.questions import Questions
+    from robot_learn.session.compare.seats import Seats
 
 RECENT = 8  # answers that are shown
 

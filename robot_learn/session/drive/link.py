@@ -38,7 +38,7 @@ class Driver:
         self._folder = tempfile.TemporaryDirectory(prefix="hand-")  # short: a socket's path may have 107 bytes
         self._path = Path(self._folder.name) / "hand"
         self._child: Child = spawn(
-            "robot_learn.session.drive_process:serve", replace(settings, hand=f"socket:{self._path}"), 4096
+            "robot_learn.session.drive.process:serve", replace(settings, hand=f"socket:{self._path}"), 4096
         )
         self._line: HandLine | None = None
         self.state: dict[str, Any] = {"mode": "starting"}

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from robot_learn.errors import UserError, unknown
-from robot_learn.session.browsing import Page, Served, browser, opened, until
+from robot_learn.session.headless.browsing import Page, Served, browser, opened, until
 
 LARGEST = 150_000  # bytes of a picture
 DATASET, COMPARED = "franka/push/shown", "franka/push"
@@ -94,8 +94,8 @@ def _correct(running: Any, own: Path, camera: Camera) -> None:
     """A drone at its gate: before, pushed, asking, and when the person, who is the benchmark's, is satisfied."""
     from controllers.mpc import Mpc
     from controllers.systems import game
-    from robot_learn.session.games import through_page
-    from robot_learn.session.keyed import KeyedHuman
+    from robot_learn.session.headless.games import through_page
+    from robot_learn.session.headless.keyed import KeyedHuman
 
     human = KeyedHuman(game(CORRECTED), Mpc(game(CORRECTED).system), 0)
     with _page(running, own, "correct", CORRECTED) as page:

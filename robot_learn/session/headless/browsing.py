@@ -56,12 +56,17 @@ class Served:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(20.0)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.stop()
+
+    def stop(self) -> None:
+        """As Ctrl-C does; by force where that takes too long."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(20.0)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
 
 
 @contextmanager
@@ -87,13 +92,21 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(running: Any, url: str, *, dark: bool = False, size: tuple[int, int] = SIZE) -> Iterator[Page]:
-    """A page at an address."""
+def opened(
+    running: Any,
+    url: str,
+    *,
+    dark: bool = False,
+    size: tuple[int, int] = SIZE,
+    heard: Callable[[str], object] = lambda wrong: None,
+) -> Iterator[Page]:
+    """A page at an address; `heard` is told of what goes wrong in its scripts."""
     width, height = size
     context = running.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
     context.set_default_timeout(1e3 * PATIENCE)
     try:
         page = context.new_page()
+        page.on("pageerror", lambda error: heard(str(error)))
         page.goto(url)
         yield page
     finally:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from robot_learn.session.drive_arm import Orders
+from robot_learn.session.drive.arm import Orders
 
 PERIOD = 0.03  # [s] between two looks at how an arm stands
 _APART = 0.012  # [s] between two tellings at least

@@ -18,8 +18,8 @@ from robot_learn.data.dataset import Dataset
 from robot_learn.data.manifest import identity
 from robot_learn.errors import UserError
 from robot_learn.preferences.ask import Choice, candidates, true_differences
-from robot_learn.session.compare_answers import Question
-from robot_learn.session.compare_films import SECONDS, control_dt
+from robot_learn.session.compare.answers import Question
+from robot_learn.session.compare.films import SECONDS, control_dt
 from robot_learn.types import Segment
 
 DRAWN_SHARE = 0.25  # of the questions, once the model can choose

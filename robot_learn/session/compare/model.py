@@ -9,9 +9,9 @@ from typing import Any
 
 from rewards.preference.labels import Label, PairKey
 from robot_learn.session.background import Done, Worker
-from robot_learn.session.compare_answers import Answers
-from robot_learn.session.compare_learner import LEAST, Learned, Lesson
-from robot_learn.session.compare_questions import Questions
+from robot_learn.session.compare.answers import Answers
+from robot_learn.session.compare.learner import LEAST, Learned, Lesson
+from robot_learn.session.compare.questions import Questions
 
 EVERY = 5  # new labels, after which it learns again
 CHOSEN = 12  # pairs that it chooses at once, for each pair of a question

@@ -22,15 +22,15 @@ from robot_learn.data.layout import find, metadata, names
 from robot_learn.data.manifest import dataset_hash, identity
 from robot_learn.data.store import load
 from robot_learn.errors import UserError, unknown
-from robot_learn.session import compare_view as view
 from robot_learn.session.activity import Offer, Person, Place
 from robot_learn.session.background import Background, Done, Worker
-from robot_learn.session.compare_answers import Answers, Given, best_worst
-from robot_learn.session.compare_films import SIZE, digest, file_name, film_maker
-from robot_learn.session.compare_learner import learner
-from robot_learn.session.compare_model import Model
-from robot_learn.session.compare_questions import COMPANY, Questions, Setting, gold_of, segment_of
-from robot_learn.session.compare_seats import Seats
+from robot_learn.session.compare import view
+from robot_learn.session.compare.answers import Answers, Given, best_worst
+from robot_learn.session.compare.films import SIZE, digest, file_name, film_maker
+from robot_learn.session.compare.learner import learner
+from robot_learn.session.compare.model import Model
+from robot_learn.session.compare.questions import COMPANY, Questions, Setting, gold_of, segment_of
+from robot_learn.session.compare.seats import Seats
 from robot_learn.types import Segment
 
 TARGET = 100  # questions to a person, where nobody says how many

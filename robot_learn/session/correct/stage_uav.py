@@ -9,10 +9,10 @@ import numpy as np
 
 from controllers.systems.uav import OPENING, TUBE_AXIS, TUBE_RADIUS, WALL_X
 from robot_learn.session import shapes
+from robot_learn.session.correct.region import Grid
+from robot_learn.session.correct.stage import KNOWN, TARGET, WALL, Stage
 from robot_learn.session.models import add_model
-from robot_learn.session.region import Grid
 from robot_learn.session.scene import Camera, Scene3D
-from robot_learn.session.stage import KNOWN, TARGET, WALL, Stage
 from sims.uav import vehicle
 
 _SIZE = 10.0  # [m] of the wall

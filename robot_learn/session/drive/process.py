@@ -31,9 +31,9 @@ from robot_learn.deployment.settings import Settings
 from robot_learn.deployment.steering import Steering
 from robot_learn.envs import EVAL_SEED0
 from robot_learn.errors import UserError
-from robot_learn.session.drive_arm import Attended, Orders, halting, stopped
-from robot_learn.session.drive_keep import Keeper
-from robot_learn.session.drive_tell import Teller, listen
+from robot_learn.session.drive.arm import Attended, Orders, halting, stopped
+from robot_learn.session.drive.keep import Keeper
+from robot_learn.session.drive.tell import Teller, listen
 
 IDLE = 0.03  # [s] between two looks at an arm that nobody drives
 _WAIT_FOR_HAND = 20.0  # [s]

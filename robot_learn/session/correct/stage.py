@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_learn.registry import load
-from robot_learn.session.region import Chart, Grid
+from robot_learn.session.correct.region import Chart, Grid
 from robot_learn.session.scene import Colour, Scene3D
 
 STAGES = {
-    "pendulum": "robot_learn.session.stage_plane:pendulum",
-    "reacher": "robot_learn.session.stage_plane:reacher",
-    "uav-gate": "robot_learn.session.stage_uav:gate",
-    "uav-tube": "robot_learn.session.stage_uav:tube",
-    "franka-reach": "robot_learn.session.stage_franka:reach",
-    "franka-pour": "robot_learn.session.stage_franka:pour",
-    "franka-joints": "robot_learn.session.stage_franka:joints",
+    "pendulum": "robot_learn.session.correct.stage_plane:pendulum",
+    "reacher": "robot_learn.session.correct.stage_plane:reacher",
+    "uav-gate": "robot_learn.session.correct.stage_uav:gate",
+    "uav-tube": "robot_learn.session.correct.stage_uav:tube",
+    "franka-reach": "robot_learn.session.correct.stage_franka:reach",
+    "franka-pour": "robot_learn.session.correct.stage_franka:pour",
+    "franka-joints": "robot_learn.session.correct.stage_franka:joints",
 }
 TARGET: Colour = (0.13, 0.65, 0.29, 1.0)
 KNOWN: Colour = (0.95, 0.5, 0.1, 1.0)  # what the person knows to be in the way

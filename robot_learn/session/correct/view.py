@@ -14,7 +14,7 @@ from robot_learn.alignment.events import OUTCOMES, Entry
 from robot_learn.alignment.keyboard import pushes
 from robot_learn.alignment.people import GOOD_IN_A_ROW
 from robot_learn.alignment.session import Session
-from robot_learn.session.region import Chart, Drawn
+from robot_learn.session.correct.region import Chart, Drawn
 
 # What the home page says, the best to begin with first.
 ABOUT = {

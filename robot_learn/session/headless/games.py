@@ -25,9 +25,9 @@ from robot_learn.alignment.lines import Lines, read_lines
 from robot_learn.errors import UserError
 from robot_learn.runs import versions
 from robot_learn.session.activity import Place
-from robot_learn.session.browsing import Page, Served, browser, opened
-from robot_learn.session.correct_record import wanted_setting
-from robot_learn.session.keyed import KeyedHuman, Played, play
+from robot_learn.session.correct.record import wanted_setting
+from robot_learn.session.headless.browsing import Page, Served, browser, opened
+from robot_learn.session.headless.keyed import KeyedHuman, Played, play
 
 FILE = "games.jsonl"
 WAYS = ("process", "page", "steps")  # in process; on the page as it moves; on the page, in single steps

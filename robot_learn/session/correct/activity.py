@@ -21,14 +21,14 @@ from robot_learn.alignment.record import open_session
 from robot_learn.errors import UserError, unknown
 from robot_learn.runs import Run
 from robot_learn.session.activity import Offer, Person, Place
-from robot_learn.session.correct_draw import Picture
-from robot_learn.session.correct_ends import Check, read_result
-from robot_learn.session.correct_record import begin_run, newest_run
-from robot_learn.session.correct_view import ABOUT, Known, about_plan, charted
-from robot_learn.session.driving import Driving
-from robot_learn.session.questions import Asking
-from robot_learn.session.region import Drawn, Region
-from robot_learn.session.stage import stage
+from robot_learn.session.correct.draw import Picture
+from robot_learn.session.correct.driving import Driving
+from robot_learn.session.correct.ends import Check, read_result
+from robot_learn.session.correct.questions import Asking
+from robot_learn.session.correct.record import begin_run, newest_run
+from robot_learn.session.correct.region import Drawn, Region
+from robot_learn.session.correct.stage import stage
+from robot_learn.session.correct.view import ABOUT, Known, about_plan, charted
 
 IMAGINED = 0.1  # [s] a control step that the robot only imagines
 

@@ -12,10 +12,10 @@ from controllers.systems import franka_joints, franka_pose
 from controllers.systems.franka_pose import PLACE_X, rolled
 from robot_learn.franka import FR3
 from robot_learn.session import shapes
+from robot_learn.session.correct.region import Chart, Grid
+from robot_learn.session.correct.stage import KNOWN, TARGET, Stage
 from robot_learn.session.models import add_model
-from robot_learn.session.region import Chart, Grid
 from robot_learn.session.scene import Camera, Scene3D
-from robot_learn.session.stage import KNOWN, TARGET, Stage
 from sims.franka import arm
 
 _GRAIN = 0.014  # [m] of the meshes: no more is seen of them

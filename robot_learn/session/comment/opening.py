@@ -10,7 +10,7 @@ from robot_learn.runs import Run
 from robot_learn.session.activity import Offer, Place
 
 if TYPE_CHECKING:
-    from robot_learn.session.comment_room import Comment
+    from robot_learn.session.comment.activity import Comment
 
 OFFERS = 40  # of the home page
 
@@ -21,7 +21,9 @@ def open_activity(what: str, place: Place) -> Comment:
     Raises:
         UserError: it is no run that was trained and evaluated under a reward program.
     """
-    from robot_learn.session.comment_room import Comment  # learners are behind it: the home page need not wait for them
+    from robot_learn.session.comment.activity import (
+        Comment,  # learners are behind it: the home page need not wait for them
+    )
 
     return Comment(what, place)
 

@@ -18,7 +18,7 @@ from robot_learn.video import HOLD_SECONDS, frame_timing
 
 if TYPE_CHECKING:
     from robot_learn.refine import Refinement
-    from robot_learn.session.comment_previews import Previews
+    from robot_learn.session.comment.previews import Previews
 
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 CONTEXT = 3  # lines around a change

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from controllers.mpc import Plan
-from robot_learn.session.region import Drawn
+from robot_learn.session.correct.region import Drawn
+from robot_learn.session.correct.stage import Stage
 from robot_learn.session.scene import Colour
 from robot_learn.session.shapes import sphere, tube
-from robot_learn.session.stage import Stage
 
 SURE, MAYBE = "unsafe for sure", "unsafe perhaps"
 _COLOURS: dict[str, Colour] = {SURE: (0.86, 0.12, 0.16, 0.36), MAYBE: (0.95, 0.62, 0.1, 0.15)}

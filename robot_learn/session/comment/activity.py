@@ -21,12 +21,12 @@ from robot_learn import runs
 from robot_learn.errors import UserError, unknown
 from robot_learn.refine import Refinement
 from robot_learn.rounds import Round
-from robot_learn.session import comment_view as view
 from robot_learn.session.activity import Person, Place
 from robot_learn.session.background import Background, Done, Worker
-from robot_learn.session.comment_journal import Journal
-from robot_learn.session.comment_previews import Previews
-from robot_learn.session.comment_work import GoOn, Write, previewer, round_maker
+from robot_learn.session.comment import view
+from robot_learn.session.comment.journal import Journal
+from robot_learn.session.comment.previews import Previews
+from robot_learn.session.comment.work import GoOn, Write, previewer, round_maker
 
 LOOK = 1.0  # [s] between two looks at a training's progress
 MAIL = 3.0  # [s] between two looks into a mailbox
