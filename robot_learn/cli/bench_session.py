@@ -15,6 +15,7 @@ _SHOWN: tuple[str, ...] = (
     "session",
     "minutes",
     "drawn by",
+    "moving",
     "updates/s",
     "frames/s",
     "server ms",

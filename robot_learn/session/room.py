@@ -16,7 +16,7 @@ from typing import Any
 from robot_learn.session.activity import ABSENT_AFTER, Activity, Counted, Handled, Lively, Person
 from robot_learn.session.scene import Scene3D
 
-STATE_EVERY = 1 / 30  # [s] at most so often
+STATE_EVERY = 1 / 40  # [s] between two looks: while the robot plans one or two are left out, and 30 shall reach a page
 SLEEPY = 0.5  # [s] between two looks at a state that nobody watches
 BEATS = 256  # of ours, remembered
 
@@ -106,7 +106,8 @@ class Room:
         """What changed since the last frames."""
         if now < self._due and not at_once:
             return Frames()
-        self._due = now + (STATE_EVERY if self.tabs else SLEEPY)
+        # From when it was due, not from now: ticks that come a little early or late must not cost every third frame.
+        self._due = max(now, self._due + STATE_EVERY) if self.tabs else now + SLEEPY
         activity = self.activity
         told = self._told()
         if activity is None:

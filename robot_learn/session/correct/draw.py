@@ -12,7 +12,7 @@ from robot_learn.session.shapes import sphere, tube
 
 SURE, MAYBE = "unsafe for sure", "unsafe perhaps"
 _COLOURS: dict[str, Colour] = {SURE: (0.86, 0.12, 0.16, 0.36), MAYBE: (0.95, 0.62, 0.1, 0.15)}
-EVERY = 1 / 31  # [s] at most so often: an arm that follows a pose costs a millisecond
+EVERY = 1 / 36  # [s] at most so often: an arm that follows a pose costs a millisecond
 SETTLED = 12  # pictures of the same state, after which an arm has come to it
 _PLAN, _ASKED = (0.15, 0.42, 0.95, 1.0), (0.6, 0.25, 0.85, 1.0)
 
@@ -32,7 +32,7 @@ class Picture:
         self._same = 0 if fresh or share != self._share else self._same + 1
         if now < self._due or self._same > SETTLED:
             return
-        self._share, self._due = share, now + EVERY
+        self._share, self._due = share, max(now, self._due + EVERY)
         whole = min(int(share), len(plan.states) - 1)
         here, ahead = plan.states[whole], plan.states[min(whole + 1, len(plan.states) - 1)]
         self._stage.place(here + (share - whole) * (ahead - here))

@@ -11,7 +11,7 @@ from typing import Any
 
 from robot_learn.session.drive.arm import Orders
 
-PERIOD = 0.03  # [s] between two looks at how an arm stands
+PERIOD = 0.025  # [s] between two looks at how an arm stands
 _APART = 0.012  # [s] between two tellings at least
 _ASLEEP = 0.25  # [s] without news
 _LAST_WORDS = 1.0  # [s] to send what is left at the end

@@ -95,12 +95,14 @@ def _measure(
                 say(f"  {now / 60:5.1f} min  server {memory.server[-1]:6.1f} MB  page {memory.heap[-1]:5.1f} MB")
             page.wait_for_timeout(1e3 * generator.uniform(0.3, _LONGEST_GAP))
         after, seconds = watch.counts(), time.monotonic() - begun
+    moved = after["moved"] - before["moved"]
     figures = {
         "minutes": minutes,
         "drawn by": "software" if after["software"] else "GPU",
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[2], 1),
-        "updates/s": round((after["updates"] - before["updates"]) / seconds, 1),
+        "moving": round(moved / seconds, 2),
+        "updates/s": round((after["updates"] - before["updates"]) / moved, 1) if moved else None,
         "frames/s": round((after["frames"] - before["frames"]) / seconds, 1),
         "keys": keys,
     }
@@ -123,7 +125,8 @@ class Watch:
         self._scripts.send("Performance.enable")
 
     def counts(self) -> dict[str, Any]:
-        """Frames drawn and updates of poses received since the page was opened."""
+        """Frames drawn since the page was opened, updates of poses received while the robot moved, and how long [s]
+        it did: a quarter of a second without any counts as standing."""
         found: dict[str, Any] = self._page.evaluate("document.querySelector('.view').counts()")
         return found
 

@@ -23,12 +23,13 @@ const FRAGMENT = `#version 300 es
 precision mediump float;
 in vec4 paint; out vec4 result;
 void main() { result = paint; }`;
+const STILL = 250; // [ms] without an update, and the robot stands
 const CALM = 50, CALMEST = 250; // [ms] between two pictures where no GPU draws: four times what one takes, for the robot plans on the same cores
 
 /** Draws on a canvas, when something changed and not before the last picture is finished. */
 export class Renderer {
   constructor(canvas, report) {
-    Object.assign(this, { canvas, report, bodies: new Map(), poses: new Map(), hidden: new Map(), frames: 0, updates: 0, drawn: 0 });
+    Object.assign(this, { canvas, report, bodies: new Map(), poses: new Map(), hidden: new Map(), frames: 0, updates: 0, moved: 0, drawn: 0 });
     this.size = { width: 1, height: 1, ratio: 1 };
     this.dark = false;
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
@@ -44,7 +45,7 @@ export class Renderer {
     if (told.camera) this.camera = told.camera;
     if (told.size) this.size = told.size;
     if (told.dark !== undefined) this.dark = told.dark;
-    if (told.counts) { this.report({ counts: { frames: this.frames, updates: this.updates, software: this.software } }); return; }
+    if (told.counts) { this.report({ counts: { frames: this.frames, updates: this.updates, moved: this.moved, software: this.software } }); return; }
     this.redraw();
   }
 
@@ -85,7 +86,9 @@ export class Renderer {
     const rest = 4 + length;
     if (told.poses !== undefined) {
       const rows = new Float32Array(buffer, rest, 8 * told.poses);
-      this.updates++;
+      const now = performance.now(), since = now - (this.updated ?? -Infinity);
+      if (since < STILL) { this.updates++; this.moved += since / 1000; } // after a longer time the robot had stood
+      this.updated = now;
       for (let i = 0; i < rows.length; i += 8) this.poses.set(rows[i], rows.subarray(i + 1, i + 8));
     } else if (told.camera) {
       this.#free(this.floor);
