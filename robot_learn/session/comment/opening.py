@@ -1,4 +1,4 @@
-"""Commenting on a run: how it is opened, and what can be; the activity itself is in `comment_room`."""
+"""Commenting on a run: how it is opened, and what can be; the activity itself is in `activity`."""
 
 from __future__ import annotations
 

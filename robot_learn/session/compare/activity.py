@@ -3,8 +3,8 @@
 The labels go where `robot-learn label DATASET --teacher human` puts them, so that terminal and page go on with each
 other's work. Beside them, in the activity's folder:
 
-    answers.jsonl   every answer, skip and undo; see `compare_answers`
-    queue.json      what everybody is asked next; see `compare_seats`
+    answers.jsonl   every answer, skip and undo; see `answers`
+    queue.json      what everybody is asked next; see `seats`
     curve.jsonl     how well the model did after each fit; the newest one is reward-model.npz
     films/          what was shown
 

@@ -1,6 +1,6 @@
 """Drive: an arm on the page, simulated, fake or real, with a policy or a person at its wheel; or a recording of one.
 
-The arm lives in a process of its own (`drive_process`), which the page cannot hold up. A page gives orders (start,
+The arm lives in a process of its own (`process`), which the page cannot hold up. A page gives orders (start,
 hold, stop, go to the start, recover) and a hand, which is the dead-man switch and takes over from the policy. What a
 person does then is kept as a demonstration.
 """

@@ -1,6 +1,6 @@
 """The process that drives an arm for the page: it connects it, runs episodes when it is told to, and tells how it is.
 
-It is spawned by `drive_link` and ends with it. Three threads: this one drives and never waits for the page; one hears
+It is spawned by `link` and ends with it. Three threads: this one drives and never waits for the page; one hears
 orders; one tells, thirty times a second, the newest of what there is to tell. The person's hand comes as to any session
 on an arm, by `hardware.inputs.remote`: whoever is gone, page, server or network, has let go.
 """
