@@ -121,9 +121,9 @@ def _join_ticks(folder: Path) -> None:
 
 
 def _ticks(path: Path) -> np.ndarray:
-    """The whole records of a file; a crash may have cut the last one."""
-    stored = path.read_bytes()
-    return np.frombuffer(stored[: len(stored) // TICK.itemsize * TICK.itemsize], dtype=TICK)
+    """The whole records of a file, which a crash may have cut; left on the disk, for a second of them is a megabyte."""
+    whole = path.stat().st_size // TICK.itemsize
+    return np.memmap(path, dtype=TICK, mode="r", shape=(whole,)) if whole else np.zeros(0, TICK)
 
 
 def salvage(root: Path, task: str, dataset: DatasetWriter | None) -> list[Path]:
