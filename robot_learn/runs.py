@@ -15,15 +15,17 @@ import fcntl
 import json
 import os
 import platform
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from robot_learn.errors import UserError
 
@@ -55,14 +57,14 @@ def alone(lock: Path, otherwise: str, *, wait: float = 0.0) -> Iterator[None]:
     """Hold a lock file, which one process at a time can; the lock goes with the process, however it ends.
 
     Args:
-        otherwise: what to say when another process holds it, and still does after `wait` [s].
+        otherwise: what to say when another process holds it, and still does after `wait` [s]; who that is, is added.
 
     Raises:
         UserError: another process holds it, or the file cannot be made.
     """
     end = time.monotonic() + wait
     try:
-        file = lock.open("w")
+        file = lock.open("a+", encoding="utf-8")  # "w" would wipe out who holds it
     except OSError as error:
         raise UserError(f"cannot write {lock}: {error.strerror}") from error
     with file:
@@ -72,9 +74,36 @@ def alone(lock: Path, otherwise: str, *, wait: float = 0.0) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise UserError(otherwise) from None
+                    raise UserError(otherwise + _held_by(file)) from None
                 time.sleep(0.05)
+        with suppress(OSError):  # on a full disk it is a lock all the same
+            file.truncate(0)
+            file.write(_who())
+            file.flush()
         yield
+
+
+def _held_by(lock: TextIO) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        lock.seek(0)
+        who = lock.read().strip()
+        return f"; it is {who}" if who else ""
+    return ""
+
+
+def _who() -> str:
+    """This process as a person finds it, "process 4711: robot-learn session"; of one that drives an arm for another
+    process (`hardware.spawn`), that other one, which alone has a terminal to end it in.
+    """
+    pid, words = os.getpid(), list(sys.orig_argv)
+    if "hardware.spawn" in words:
+        with suppress(OSError):  # there is no /proc everywhere
+            begun = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace")
+            pid, words = os.getppid(), begun.rstrip("\0").split("\0")
+    if len(words) > 1 and Path(words[0]).name.startswith("python"):
+        words = words[2:] if words[1] == "-m" and len(words) > 2 else words[1:]
+    words[0] = Path(words[0]).name
+    return f"process {pid}: {shlex.join(words)[:200]}"
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 config.json versions.json     what was begun: the system, its features' version, rule, seed, who corrects
 corrections.jsonl             a line each time that something was learned or undone; enough to learn it all again
 episodes.jsonl                a line an episode
-constraint.json               what was learned, once the session has ended or was interrupted
+constraint.json               what was learned, once the session has ended or was interrupted; in the browser at once
 """
 
 from __future__ import annotations

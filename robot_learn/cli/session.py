@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import tyro
 
@@ -83,7 +84,6 @@ class SessionCommand:
 
             take(self.pictures, self.out, [self.activity] if self.activity else list(SESSIONS), say)
             return 0
-        self._check()
         driven = ("policy", "fake", "objects", "camera", "envelope", "filter")
         compared = ("root", "pairs", "segment", "sampler", "labels", "gold", "goal", "film")
         commented = ("model", "steps", "episodes", "seconds")
@@ -91,21 +91,31 @@ class SessionCommand:
         options = {name: str(value) for name, value in given.items() if value is not None and value is not False}
         first = None if self.activity is None or self.what is None else (self.activity, self.what)
         asked = Asked(self.out, self.host, self.port, self.token, first, options)
-        say("open this address in a browser; over SSH, forward its port first: ssh -L PORT:127.0.0.1:PORT HOST")
-        serve(asked, put)
+        self._check(asked)
+        serve(asked, _tell)
         say("the session is over; the same command goes on with it")
         return 0
 
-    def _check(self) -> None:
+    def _check(self, asked: Any) -> None:
         # What can be told before anything is opened.
-        from controllers.systems import SYSTEMS
-        from robot_learn.session import ACTIVITIES
+        from robot_learn import session
+        from robot_learn.session.activity import Place
 
-        if self.activity is not None and self.activity not in ACTIVITIES:
-            raise unknown("activity", self.activity, ACTIVITIES)
+        if self.activity is not None and self.activity not in session.ACTIVITIES:
+            raise unknown("activity", self.activity, session.ACTIVITIES)
         if (self.activity is None) != (self.what is None):
             raise UserError(f"session {self.activity}: wanted what to open it with, too, e.g. session correct uav-gate")
-        if self.activity == "correct" and self.what not in SYSTEMS:
-            raise unknown("system", str(self.what), SYSTEMS)
         if not 0 <= self.port < 65536:
             raise UserError(f"--port {self.port}: wanted 0 to 65535")
+        if asked.first is not None:
+            activity, what = asked.first
+            session.check(activity, what, Place(self.out, self.out, asked.options))
+
+
+def _tell(address: str) -> None:
+    """What to open, and from where."""
+    port = urlsplit(address).port
+    say(f"open this address in a browser; over SSH, forward its port first: ssh -L {port}:127.0.0.1:{port} HOST")
+    if "token=" in address:
+        say("whoever has the whole address can teach: without its token nothing is served")
+    put(address)

@@ -59,7 +59,7 @@ class DatasetWriter:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write to {self.folder}: {error.strerror}") from error
-        busy = f"another process adds to {self.folder} at this moment: wait for it, or choose another name"
+        busy = f"another process adds to {self.folder} at this moment: wait for it, end it, or choose another name"
         with ExitStack() as stack:
             stack.enter_context(alone(self.folder / LOCK, busy, wait=_PATIENCE))
             self._open()

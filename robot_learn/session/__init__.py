@@ -12,7 +12,8 @@ from typing import Any
 from robot_learn.registry import load
 from robot_learn.session.activity import Activity, Offer, Place
 
-# A module each, with two functions: `open_activity(what, place) -> Activity` and `offers(place) -> Sequence[Offer]`.
+# A module each, with three functions: `open_activity(what, place) -> Activity`, `check(what, place)`, which raises at
+# once what would be wrong with that, as far as it can be told cheaply, and `offers(place) -> Sequence[Offer]`.
 ACTIVITIES = {
     "correct": "robot_learn.session.correct.activity",
     "compare": "robot_learn.session.compare.activity",
@@ -29,6 +30,15 @@ def open_activity(name: str, what: str, place: Place) -> Activity:
     """
     opened: Activity = _of(name, "open_activity")(what, place)
     return opened
+
+
+def check(name: str, what: str, place: Place) -> None:
+    """Whether an activity could be opened, before anybody waits for it.
+
+    Raises:
+        UserError: as `open_activity`, as far as that can be told cheaply.
+    """
+    _of(name, "check")(what, place)
 
 
 def offers(name: str, place: Place) -> Sequence[Offer]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from robot_learn.errors import UserError
-from robot_learn.runs import CONFIG, PACKAGES, VERSIONS, Run, atomic_write, versions
+from robot_learn.runs import CONFIG, PACKAGES, VERSIONS, Run, alone, atomic_write, versions
 
 WHEN = datetime(2026, 1, 31, 14, 25, 1)
 
@@ -85,3 +87,23 @@ def test_a_section_settles_once_and_then_only_agrees(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"another train configuration: hidden was \[64, 64\], now \[32\]; seed was 0"):
         run.settle("train", {"seed": 1, "hidden": [32], "total_steps": 20})
     assert json.dumps(run.config) == before
+
+
+def test_whoever_finds_a_lock_held_is_told_which_process_holds_it(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with alone(lock, "busy"):
+        for _ in range(2):  # the first who asks must not wipe it out
+            with pytest.raises(UserError, match=rf"busy; it is process {os.getpid()}: \S*pytest"), alone(lock, "busy"):
+                pass
+    with alone(lock, "busy"):
+        pass
+
+
+def test_the_process_of_an_arm_is_named_by_who_started_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "hardware.spawn", "4", "5"])
+    with (
+        alone(tmp_path / "lock", "busy"),
+        pytest.raises(UserError, match=rf"process {os.getppid()}: "),
+        alone(tmp_path / "lock", "busy"),
+    ):
+        pass

@@ -25,6 +25,7 @@ from robot_learn.session.activity import Person, Place
 from robot_learn.session.background import Background, Done, Worker
 from robot_learn.session.comment import view
 from robot_learn.session.comment.journal import Journal
+from robot_learn.session.comment.opening import folder_of
 from robot_learn.session.comment.previews import Previews
 from robot_learn.session.comment.work import GoOn, Write, previewer, round_maker
 
@@ -43,8 +44,7 @@ class Comment:
     def __init__(self, what: str, place: Place, maker: Worker | None = None, shower: Worker | None = None) -> None:
         options = place.options
         self.folder = place.folder
-        folder = Path(what) if Path(what).exists() else place.out / what
-        self.refinement = Refinement.open(folder)
+        self.refinement = Refinement.open(folder_of(what, place))
         self.model = options.get("model") or str(self.refinement.run.config.get("model", "recordings"))
         steps = options.get("steps")
         self._order = GoOn(
@@ -79,6 +79,7 @@ class Comment:
             "again": self._again,
             "accept": self._accept,
             "reject": self._back,
+            "keep": self._keep,
             "undo": self._back,
             "prefer": lambda: self._prefer(arguments, by),
             "weigh": lambda: self._weigh(arguments, by),
@@ -143,6 +144,10 @@ class Comment:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
+    def is_kept(self, number: int) -> bool:
+        """Whether a person was shown that a round is worse than the one before it, and goes on with it all the same."""
+        return any(act["do"] == "keep" and act.get("current") == number for act in self.journal.acts)
+
     def job(self) -> dict[str, Any] | None:
         """What is being done, and how far it is."""
         if self._doing is None:
@@ -166,9 +171,9 @@ class Comment:
         if not isinstance(said, str) or len(said) > 4000:
             raise UserError("wanted a sentence of at most 4,000 letters")
         self._idle()
+        self._chosen()
         self.refinement.give(said, by=by)
         self.trouble = self.mail = None
-        self.previews.forget()
         self._ask(warm=bool(arguments.get("warm")))
 
     def _again(self) -> None:
@@ -195,17 +200,27 @@ class Comment:
         self._again()
 
     def _back(self) -> None:
-        """Undo the last move; what is being done for it is ended first."""
+        """Undo the last move; what is being done for it is ended first.
+
+        What was previewed of the round that is watched stays, where nothing was trained since.
+        """
         if not self.refinement.moves():
             raise UserError("nothing to undo: this is the run itself")
         self.trouble = self.mail = None
-        self.previews.forget()
+        now = self.refinement.current
+        only_said = now.state == "asked" or view.proposal(self) is not None
+        self.previews.forget(now.number if only_said else None)
         if self._maker.busy:
             self._afterwards = self.refinement.undo
             self._maker.interrupt()
         else:
             self._doing = None
             self.refinement.undo()
+
+    def _keep(self) -> None:
+        """Go on with a round that is worse than the one before; that it was said is kept in the journal."""
+        if view.choice(self) is None:
+            raise UserError(f"nothing to choose: round {self.refinement.current.number} is the current one")
 
     def _prefer(self, arguments: dict[str, Any], by: str | None) -> None:
         numbers = [arguments.get(name) for name in ("a", "b", "choice")]
@@ -219,6 +234,7 @@ class Comment:
     def _weigh(self, arguments: dict[str, Any], by: str | None) -> None:
         """Train with other weights. A sentence that nobody has answered gives way."""
         self._idle()
+        self._chosen()
         shown = self._watched()
         weights = view.wanted_weights(arguments.get("weights"), view.program_of(self, shown.number))
         if self.refinement.current.state in ("asked", "written"):
@@ -227,16 +243,18 @@ class Comment:
 
     def _preview(self, arguments: dict[str, Any]) -> None:
         """Of the proposal, or of the current program with the weights that are given."""
+        self._chosen()
         offered = view.proposal(self)
         if arguments.get("weights") is None and offered is None:
             raise UserError("there is nothing to preview: say what should be different, or move a weight")
         if arguments.get("weights") is not None:
-            program = view.program_of(self, self._watched().number)
+            number = self._watched().number
+            program = view.program_of(self, number)
             weights = program["weights"] | view.wanted_weights(arguments["weights"], program)
         else:
             assert offered is not None
-            program, weights = offered["program"], offered["program"]["weights"]
-        self.previews.begin(program["text"], weights)
+            number, program, weights = offered["round"], offered["program"], offered["program"]["weights"]
+        self.previews.begin(number, program["text"], weights)
 
     def _name_model(self, arguments: dict[str, Any]) -> None:
         spec = str(arguments.get("spec", "")).strip()
@@ -254,6 +272,12 @@ class Comment:
     def _idle(self) -> None:
         if self._maker.busy:
             raise UserError("something is still being done: wait for it, or stop it")
+
+    def _chosen(self) -> None:
+        open_choice = view.choice(self)
+        if open_choice is not None:
+            worse, before = open_choice["round"], open_choice["before"]
+            raise UserError(f"round {worse} succeeds less often than round {before}: keep it, or go back first")
 
     # --- Work.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robot_learn import runs
+from robot_learn.errors import UserError
 from robot_learn.runs import Run
 from robot_learn.session.activity import Offer, Place
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from robot_learn.session.comment.activity import Comment
 
 OFFERS = 40  # of the home page
+NEEDED = (runs.REWARD, runs.POLICY, runs.EVALUATION)
 
 
 def open_activity(what: str, place: Place) -> Comment:
@@ -28,12 +31,25 @@ def open_activity(what: str, place: Place) -> Comment:
     return Comment(what, place)
 
 
+def folder_of(what: str, place: Place) -> Path:
+    """A run by its folder, or by its name alone among those of the place; messages name the folder as it was given."""
+    inside = place.out / what
+    return inside if inside.exists() and not Path(what).exists() else Path(what)
+
+
+def check(what: str, place: Place) -> None:
+    run = Run.open(folder_of(what, place))
+    missing = [name for name in NEEDED if not run.has(name)]
+    if missing:
+        raise UserError(f"{what} has no {', '.join(missing)}: wanted a run trained and evaluated under a program")
+
+
 def offers(place: Place) -> Sequence[Offer]:
     """The newest runs here that were trained and evaluated under a program."""
     found = []
     for config in sorted(place.out.glob(f"*/{runs.CONFIG}"), key=lambda path: -path.stat().st_mtime):
         run = Run(config.parent)
-        if all(run.has(name) for name in (runs.REWARD, runs.POLICY, runs.EVALUATION)):
+        if all(run.has(name) for name in NEEDED):
             found.append(Offer(str(run.path), run.path.name, str(run.config.get("task", ""))))
         if len(found) == OFFERS:
             break

@@ -1,4 +1,7 @@
-"""The preview that a page shows: one at a time, made in the background, and gone when the program changes."""
+"""The previews that a page shows: one is made at a time, in the background, and the newest of each round is kept.
+
+A round has one of its own: what was seen of weights is there again when a model's edit of the same round is rejected.
+"""
 
 from __future__ import annotations
 
@@ -20,34 +23,46 @@ KEPT = 12  # folders of the newest ones
 class Previews:
     def __init__(self, folder: Path, worker: Worker, seconds: float) -> None:
         self._folder, self.worker, self._seconds = folder, worker, seconds
-        self._making: tuple[Path, float] | None = None  # where it will lie, since when
-        self._newest: Path | None = None
+        self._making: tuple[int, Path, float] | None = None  # of which round, where it will lie, since when
+        self._made: dict[int, Path] = {}  # the newest of each round
         self._unwanted = 0  # that are still to end, before the one that is being made
 
     @property
     def busy(self) -> bool:
         return self._making is not None
 
-    def begin(self, program: str, weights: Mapping[str, float]) -> None:
-        """Preview a program with weights of its terms.
+    def begin(self, number: int, program: str, weights: Mapping[str, float]) -> None:
+        """Preview a program with weights of its terms, for the round that wrote it or whose weights are changed.
+
+        One of another round that is being made gives way.
 
         Raises:
-            UserError: one is being made.
+            UserError: one of this round is being made.
         """
-        if self._making is not None:
+        if self._making is not None and self._making[0] == number:
             raise UserError(f"a preview is being made: wait for it, it takes about {self._seconds:g} s")
+        self._stop()
         folder = self._folder / f"{time.time_ns()}-{uuid.uuid4().hex[:6]}"
-        self._newest, self._making = None, (folder, time.monotonic())
+        self._made.pop(number, None)
+        self._making = (number, folder, time.monotonic())
         self.worker.ask(Show(program, dict(weights), folder, self._seconds))
         for old in sorted(self._folder.glob("[0-9]*"))[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def forget(self) -> None:
-        """Show none, and end the one that is being made."""
+    def forget(self, number: int | None = None) -> None:
+        """Show none of a round, or of any, and end the one that is being made."""
+        if number is None:
+            self._made.clear()
+        else:
+            self._made.pop(number, None)
+        if self._making is not None and number in (None, self._making[0]):
+            self._stop()
+
+    def _stop(self) -> None:
         if self._making is not None:
             self._unwanted += 1
             self.worker.interrupt()
-        self._newest = self._making = None
+        self._making = None
 
     def poll(self) -> tuple[bool, str | None]:
         """Whether something has come, and what went wrong."""
@@ -64,31 +79,30 @@ class Previews:
 
     def _ended(self, done: Done) -> str | None:
         assert self._making is not None
-        folder, self._making = self._making[0], None
+        (number, folder, _), self._making = self._making, None
         if done.error or done.interrupted:
             shutil.rmtree(folder, ignore_errors=True)
         else:
-            self._newest = folder
+            self._made[number] = folder
         return done.error
 
     def files(self) -> dict[str, Path]:
-        if self._newest is None:
-            return {}
-        name = self._newest.name
-        return {
-            f"preview-{name}.mp4": self._newest / "preview.mp4",
-            f"preview-{name}.json": self._newest / "preview.json",
-        }
+        found: dict[str, Path] = {}
+        for folder in self._made.values():
+            for suffix in ("mp4", "json"):
+                found[f"preview-{folder.name}.{suffix}"] = folder / f"preview.{suffix}"
+        return found
 
-    def state(self) -> dict[str, Any] | None:
-        """Of the one that is being made, or of the newest."""
-        if self._making is not None:
-            return {"busy": round(time.monotonic() - self._making[1]), "of": self._seconds}
-        summary = None if self._newest is None else read_summary(self._newest)
-        if summary is None:
+    def state(self, number: int | None) -> dict[str, Any] | None:
+        """Of a round: the one that is being made, or the newest."""
+        if self._making is not None and self._making[0] == number:
+            return {"busy": round(time.monotonic() - self._making[2]), "of": self._seconds}
+        folder = None if number is None else self._made.get(number)
+        summary = None if folder is None else read_summary(folder)
+        if folder is None or summary is None:
             return None
-        video, traces = (name if path.exists() else None for name, path in self.files().items())
-        return summary | {"video": video, "traces": traces}
+        names = {"video": f"preview-{folder.name}.mp4", "traces": f"preview-{folder.name}.json"}
+        return summary | {kind: name if self.files()[name].exists() else None for kind, name in names.items()}
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:

@@ -39,6 +39,8 @@ class Shown(Protocol):
 
     def is_accepted(self, number: int, /) -> bool: ...
 
+    def is_kept(self, number: int, /) -> bool: ...
+
     def files(self) -> Mapping[str, Path]: ...
 
 
@@ -46,7 +48,8 @@ def state(comment: Shown) -> dict[str, Any]:
     refinement, now = comment.refinement, comment.refinement.current
     task, line = refinement.task, refinement.lineage()
     stride, fps = frame_timing(task.control_dt)
-    shown = comment.shown
+    shown, proposed = comment.shown, proposal(comment)
+    previewed = proposed["round"] if proposed is not None else None if shown is None else shown.number
     return {
         "run": str(refinement.run.path),
         "task": task.name,
@@ -56,9 +59,10 @@ def state(comment: Shown) -> dict[str, Any]:
         "current": now.number,
         "shown": None if shown is None else shown.number,
         "program": None if shown is None else program_of(comment, shown.number),
-        "proposal": proposal(comment),
+        "proposal": proposed,
+        "choice": choice(comment),
         "job": comment.job(),
-        "preview": comment.previews.state(),
+        "preview": comment.previews.state(previewed),
         "model": about_model(comment.model),
         "trouble": comment.trouble,
         "can_undo": bool(refinement.moves()),
@@ -123,6 +127,19 @@ def proposal(comment: Shown) -> dict[str, Any] | None:
     }
 
 
+def choice(comment: Shown) -> dict[str, Any] | None:
+    """The current round and the one before it, where it succeeds less often and nobody has said which one goes on."""
+    refinement, now = comment.refinement, comment.refinement.current
+    if now.parent is None or now.success_rate is None or comment.is_kept(now.number):
+        return None
+    before = refinement.round(now.parent)
+    if before.success_rate is None or now.success_rate >= before.success_rate:
+        return None
+    preferred = refinement.moves()[-1].over is not None
+    built_on = any(each.parent == now.number for each in refinement.history())
+    return None if preferred or built_on else {"round": now.number, "before": before.number}
+
+
 def diff(old: str, new: str) -> list[dict[str, Any]]:
     """Lines of two texts: "op" (same, drop, add, gap), the numbers "old" and "new", and "text".
 
@@ -152,17 +169,18 @@ def _shortened(same: list[dict[str, Any]], *, first: bool, last: bool) -> list[d
 
 def about_model(spec: str) -> dict[str, Any]:
     """Who would be asked, and what is missing to ask them: None where nothing is."""
-    name = spec.partition(":")[0]
+    name, _, what = spec.partition(":")
+    own = name == "openai" and os.environ.get("OPENAI_BASE_URL")  # a server of one's own may want no key
     missing = None
-    if name == "recordings":
+    if name == "recordings" and not what:
         missing = (
-            "Recordings answer only what was recorded. For a sentence of your own name a model: openai:MODEL (key in "
-            "OPENAI_API_KEY, OPENAI_BASE_URL for your own server), anthropic:MODEL (key in ANTHROPIC_API_KEY) or "
-            "mailbox:FOLDER (the prompt is written there, the reply read there). Or weigh the terms yourself."
+            "Name one under \u201cWho edits\u201d, or start with --model: openai:MODEL (key in OPENAI_API_KEY, or the "
+            "address of your own server in OPENAI_BASE_URL), anthropic:MODEL (key in ANTHROPIC_API_KEY), or "
+            "mailbox:FOLDER (you answer the prompt that is written there). Weights need no model."
         )
-    elif name in KEYS and not os.environ.get(KEYS[name]) and not os.environ.get("OPENAI_BASE_URL"):
-        missing = f"{KEYS[name]} is not set: set it before robot-learn session starts, or weigh the terms yourself."
-    elif name not in (*KEYS, "mailbox"):
+    elif name in KEYS and not os.environ.get(KEYS[name]) and not own:
+        missing = f"{KEYS[name]} is not set: set it before robot-learn session starts. Weights need no model."
+    elif name not in (*KEYS, "mailbox", "recordings"):
         missing = f"There is no model {spec!r}; {HOW_TO_ASK}."
     return {"spec": spec, "missing": missing}
 

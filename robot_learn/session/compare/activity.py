@@ -48,6 +48,10 @@ def open_activity(what: str, place: Place) -> Compare:
     return Compare(what, place)
 
 
+def check(what: str, place: Place) -> None:
+    metadata(find(what, place.options.get("root")))
+
+
 def offers(place: Place) -> Sequence[Offer]:
     """The datasets that lie here."""
     root = place.options.get("root")

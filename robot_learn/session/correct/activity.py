@@ -25,10 +25,10 @@ from robot_learn.session.correct.draw import Picture
 from robot_learn.session.correct.driving import Driving
 from robot_learn.session.correct.ends import Check, read_result
 from robot_learn.session.correct.questions import Asking
-from robot_learn.session.correct.record import begin_run, newest_run
+from robot_learn.session.correct.record import begin_run, keep_constraint, newest_run
 from robot_learn.session.correct.region import Drawn, Region
 from robot_learn.session.correct.stage import stage
-from robot_learn.session.correct.view import ABOUT, Known, about_plan, charted
+from robot_learn.session.correct.view import ABOUT, Known, about_plan, charted, spoken
 
 IMAGINED = 0.1  # [s] a control step that the robot only imagines
 
@@ -44,9 +44,13 @@ def open_activity(what: str, place: Place) -> CorrectActivity:
     Raises:
         UserError: there is no such system, or the recorded session cannot be gone on with.
     """
+    check(what, place)
+    return CorrectActivity(what, place)
+
+
+def check(what: str, place: Place) -> None:
     if what not in SYSTEMS:
         raise unknown("system", what, SYSTEMS)
-    return CorrectActivity(what, place)
 
 
 class CorrectActivity:
@@ -89,6 +93,10 @@ class CorrectActivity:
         self._known = Known(session, dict(self._stage.says))
         self._picture = Picture(self._stage)
         self._wanted = -1  # lessons that the region was last drawn for
+        self._kept: tuple[int, str] = (0, "")  # lessons and the outcome that the constraint on the disk is of
+        if session.outcome:
+            self._check.begin()  # a killed server may have left it half done
+        self._keep()
         self._look(time.monotonic())
 
     # --- The activity.
@@ -109,6 +117,7 @@ class CorrectActivity:
             "question": self._asking.told(),
             "asks": self._asking.on,
             "check": self._check.told(),
+            "shown": self._check.shown(),
             "undecided": None if self._drawn is None else round(self._drawn.undecided, 3),
             "charts": charted(self._stage.charts, self._drawn, shown.states),
         }
@@ -129,6 +138,7 @@ class CorrectActivity:
         if not who.holds:
             raise UserError("another page holds the controls: take them first")
         answer = self._acts[what](arguments)
+        self._keep()
         self._look(time.monotonic())
         return answer
 
@@ -137,6 +147,7 @@ class CorrectActivity:
         self._check.poll()
         if self.driving.is_due(now) and not self._waits:
             self._advance(now)
+            self._keep()
         drawn = self._region.poll(now)
         if drawn is not None:
             self._drawn = drawn
@@ -165,7 +176,10 @@ class CorrectActivity:
 
     @property
     def _shown(self) -> Plan:
-        return self.session.plan if self._asking.open is None else self._asking.open.plan
+        """The plan that is drawn: the one it asks about, that of a held-out episode, or the one that it follows."""
+        if self._asking.open is not None:
+            return self._asking.open.plan
+        return self._check.plan or self.session.plan
 
     def _advance(self, now: float) -> None:
         if self.driving.ended and self._asking.due(self.session):
@@ -175,10 +189,20 @@ class CorrectActivity:
         if self.session.outcome:
             self._check.begin()
 
+    def _keep(self) -> None:
+        """The constraint, where something was learned or taken back or the session has ended."""
+        now = (self.lessons(), self.session.outcome or "")
+        if now != self._kept:
+            self._kept = now
+            keep_constraint(self._run, self.session)
+
     def _look(self, now: float) -> None:
         """Draw everything where it is now, and have the region drawn anew where something was learned."""
+        alone = self._check.look(now)
         asked, shown = self._asking.open is not None, self._shown
-        share = (now / IMAGINED) % len(shown.controls) if asked else self.driving.share(now)
+        share = self.driving.share(now) if alone is None else alone
+        if asked:
+            share = (now / IMAGINED) % len(shown.controls)
         self._picture.look(shown, share, now, asked=asked)
         # Under another orientation of the hand the region is another one.
         key = len(self.session.entries) * 100_000 + (self.session.step_number if self._stage.turns else 0)
@@ -221,10 +245,12 @@ class CorrectActivity:
         return self._learned()
 
     def _undo(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        said = self.session.learner.corrections[-1:]
         with self.driving.anew():
             self.session.undo()
         self._check.forget()
-        return self._learned()
+        (last,) = said
+        return self._learned() | {"text": spoken(self.session, last.kind, last.direction)}
 
     def _confirm(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(meant := arguments.get("meant"), bool):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from controllers import constraint
 from controllers.systems import game
 from robot_learn.alignment.people import ASKING, REACTION, rule_named
-from robot_learn.alignment.record import Setting, begin
+from robot_learn.alignment.record import CONSTRAINT, Setting, begin, learned
+from robot_learn.alignment.session import Session
 from robot_learn.errors import UserError
 from robot_learn.runs import CONFIG, Run
 from robot_learn.session.activity import Place
@@ -59,3 +61,14 @@ def begin_run(run: Run | None, place: Place, system: str) -> tuple[Run, Setting]
         setting = wanted_setting(system, place)
         return begin(setting, place.folder), setting
     return run, Setting.read(run)
+
+
+def keep_constraint(run: Run, session: Session) -> None:
+    """What was learned so far, as `robot-learn correct` leaves it at its end.
+
+    A page's server is killed more often than a terminal's session is, so here it is on the disk all the time.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    constraint.save(learned(session, run.path.name), run.file(CONSTRAINT))

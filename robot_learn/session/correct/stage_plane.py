@@ -43,7 +43,10 @@ def pendulum() -> Stage:
         lambda at: at,
         lambda states: states[:, :2],
     )
-    wish = "Swing it up, but never with more angle and speed together than you like (.6 angle + speed = 3)."
+    wish = (
+        "Swing it up to the green ball, slower the higher it is: at most 3 rad/s at the bottom, 1 at the top. "
+        "Push against the swing where it is too fast."
+    )
     return Stage("Pendulum", wish, scene, place, lambda target: None, points, 0.02, charts=(chart,))
 
 

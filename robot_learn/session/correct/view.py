@@ -27,7 +27,7 @@ ABOUT = {
     "pendulum": ("Pendulum", "a swing that must not be too fast"),
 }
 _KEYS = {"left arrow": "ArrowLeft", "right arrow": "ArrowRight", "up arrow": "ArrowUp", "down arrow": "ArrowDown"}
-_SPOKEN = {"stop": "stop", "fine": "this was fine", "undo": "taken back", "meant": "meant", "denied": "not meant"}
+_SPOKEN = {"stop": "stop", "fine": "this is fine", "meant": "meant", "denied": "not meant"}
 _MOST = 200  # points of a curve
 _WORDS, _EPISODES = 24, 12  # that the page lists
 
@@ -56,11 +56,18 @@ class Known:
 
     def _reckoned(self) -> dict[str, Any]:
         session, view = self._session, self._session.view()
-        words = [line for entry in session.entries[-100:] if (line := said(session, entry)) is not None]
+        words = corrections(session)
+        standing = [word["kind"] for word in words if not word["fate"]]
+        silences = (session.entries[number].kind == "silence" for number in in_force(session.entries))
         return {
             "outcome": OUTCOMES[view.outcome] if view.outcome else "",
             "counts": view.counts,
             "taught": len(session.learner.corrections),
+            "standing": {
+                "corrections": standing.count("push") + standing.count("stop"),
+                "fine": standing.count("fine"),
+                "silence": sum(silences),
+            },
             "undoable": bool(session.learner.corrections) and view.outcome != "satisfied",
             "good": view.good,
             "finished": len(session.episodes),
@@ -118,13 +125,35 @@ def spoken(session: Session, kind: str, direction: np.ndarray | None) -> str:
     return f"push {named[0]}" if named else "push"
 
 
-def said(session: Session, entry: Entry) -> dict[str, Any] | None:
-    """A line about a word of the person; silence has none."""
-    if entry.kind == "silence":
-        return None
+def in_force(entries: Sequence[Entry]) -> list[int]:
+    """Which lessons still count: an undo takes back the last correction, and what silence has said since."""
+    standing: list[int] = []
+    for number, entry in enumerate(entries):
+        if entry.kind != "undo":
+            standing.append(number)
+            continue
+        while standing and entries[standing.pop()].kind == "silence":
+            pass
+    return standing
+
+
+def corrections(session: Session) -> list[dict[str, Any]]:
+    """What the person said, a line each, and what became of it where it no longer counts."""
+    entries = session.entries
+    standing = [number for number in in_force(entries) if entries[number].kind != "silence"]
+    fates = dict.fromkeys(range(len(entries)), "taken back") | dict.fromkeys(standing, "")
+    # The learner counts the corrections that stand from 1.
+    fates |= {standing[number - 1]: "held to be a mistake" for number in session.learner.set_aside if number > 0}
+    fates |= {standing[entries[n].about - 1]: "not meant" for n in standing if entries[n].kind == "denied"}
+    said = [number for number, entry in enumerate(entries) if entry.kind not in ("silence", "undo")]
+    return [about_word(session, entries[number]) | {"fate": fates[number]} for number in said]
+
+
+def about_word(session: Session, entry: Entry) -> dict[str, Any]:
     moved = float(np.abs(entry.theta_after - entry.theta_before).max())
     text = spoken(session, entry.kind, entry.direction)
     return {
+        "kind": entry.kind,
         "text": text + (" (asked)" if entry.asked else ""),
         "episode": entry.episode,
         "step": entry.step,

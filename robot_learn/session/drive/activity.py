@@ -7,9 +7,12 @@ person does then is kept as a demonstration.
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -21,21 +24,30 @@ from robot_learn.deployment.assemble import HAND
 from robot_learn.deployment.settings import Settings
 from robot_learn.errors import UserError, unknown
 from robot_learn.franka import FINGER_TRAVEL
-from robot_learn.session.activity import Activity, Person, Place
+from robot_learn.session.activity import ABSENT_AFTER, Activity, Person, Place
 from robot_learn.session.drive.delays import TIMINGS, Delays
+from robot_learn.session.drive.episodes import on_disk, row
 from robot_learn.session.drive.hand import Latch, hand_of
 from robot_learn.session.drive.link import Driver
-from robot_learn.session.drive.offers import offers, settings_of, task_of
+from robot_learn.session.drive.offers import check, offers, settings_of, task_of
 from robot_learn.session.drive.replay import RECORDING, Replay
 from robot_learn.session.drive.scene import ArmScene
 from robot_learn.session.scene import Scene3D
 
-__all__ = ["Drive", "offers", "open_activity"]
+__all__ = ["Drive", "check", "offers", "open_activity"]
 
 
 _ACTS = ("start", "go", "reset", "recover")  # what the arm's process does in turn
 _SHOWN = 12  # messages
 _FORGOTTEN = 3.0  # [s] that a page may be gone, and a simulated arm goes on when it is back
+# [s] without a page after which arm and dataset are given free for others, by what the arm does: it stands in both, and
+# an episode that waits is worth more than one that is over.
+FREED = {"idle": 60.0, "driving": 600.0}
+_BUSY = "another process"  # of messages that tell of a lock
+_HELP = (
+    f"Close its page, and it gives all free after {FREED['idle']:.0f} s; or end it with Ctrl-C in its terminal. "
+    "Then connect again."
+)
 _GRIP = 0.4  # [s] for which a wish of the gripper is told
 _NUMBERS = count(1)  # of messages, so that a page shows each once
 
@@ -70,13 +82,18 @@ class Drive:
         self.alone = source.startswith(HAND)
         self._arm = ArmScene(task_of(source))
         self._messages: deque[dict[str, Any]] = deque(maxlen=_SHOWN)
-        self._episodes: list[dict[str, Any]] = []
+        self._episodes = on_disk(self.settings.out)
+        self._newest = ""  # the episode that can still be discarded
+        self._absent_since: float | None = None  # [s] of the monotonic clock
+        self._freeing: threading.Thread | None = None  # closes the connection, which has been given free
+        self._why = ""  # the arm was held by us: "page gone", "controls moved"
         self._speed, self._opening, self._opening_until = self.settings.speed, 2 * FINGER_TRAVEL, 0.0
         self._latch = Latch()
         self._delays = Delays(self.folder / TIMINGS)
         self._driver = Driver(self.settings)
         self._shown: Any = None
         self._held: tuple[str, ...] = ()
+        self._tab = ""  # whose hand was here last
 
     @property
     def scene(self) -> Scene3D | None:
@@ -85,7 +102,8 @@ class Drive:
     # --- What the page shows.
 
     def state(self) -> dict[str, Any]:
-        told, ready = self._driver.state, self._driver.ready or {}
+        told, ready = self._told, self._driver.ready or {}
+        counted = [one for one in self._episodes if not one["discarded"]]
         return {
             "kind": "arm",
             "arm": self.settings.arm + (" (fake controller)" if self.settings.fake else ""),
@@ -103,20 +121,29 @@ class Drive:
             "driver": self._who_drives(),
             "switch": bool(told.get("switch")),
             "held": bool(told.get("held")),
+            "why": self._why if told.get("held") else "",
             "speed": self._speed,
             "messages": list(self._messages),
             "episodes": self._episodes[-20:],
-            "count": len(self._episodes),
-            "successes": sum(one["success"] for one in self._episodes),
-            "kept": sum(one["kept"] for one in self._episodes),
+            "count": len(counted),
+            "successes": sum(one["success"] for one in counted),
+            "kept": sum(one["kept"] for one in counted),
+            "newest": self._newest,
             "dataset": ready.get("dataset"),
             "folder": ready.get("folder"),
             "max_steps": ready.get("max_steps", 0),
+            "control_dt": ready.get("control_dt", 0.0),
             "gone": self._driver.failed,
+            "help": _HELP if _BUSY in self._driver.failed else "",
         }
 
+    @property
+    def _told(self) -> dict[str, Any]:
+        """What the arm's process tells."""
+        return {"mode": "freed"} if self._freeing is not None else self._driver.state
+
     def live(self) -> dict[str, Any]:
-        told = self._driver.state
+        told = self._told
         names = ("q", "opening", "speed", "force", "success_rate", "time", "step", "limited", "refused", "late")
         return {
             **{name: told.get(name) for name in names},
@@ -131,24 +158,31 @@ class Drive:
         return {}
 
     def _who_drives(self) -> str:
-        if self._driver.state.get("mode") != "driving":
+        if self._told.get("mode") != "driving":
             return "nobody"
-        return str(self._driver.state.get("driver", "nobody"))
+        return str(self._told.get("driver", "nobody"))
 
     # --- What the person does.
 
     def do(self, what: str, arguments: dict[str, Any], who: Person) -> dict[str, Any] | None:
-        """Acts: start, go, reset, recover; stop {kind}, hold {on}, speed {value}, grip {open}, connect."""
+        """Start, go, reset, recover, connect; stop {kind}, hold {on}, speed {value}, grip {open}, discard {on}."""
         if what == "stop":  # anybody may, at any time
             self._latch.set(False)
+            if self._freeing is not None:  # there is nothing to stop
+                return None
             self._driver.order("stop", "hard" if arguments.get("kind") == "hard" else "soft")
             return None
         if not who.holds:
             raise UserError("another page holds the controls; take them first")
+        if self._freeing is not None:
+            raise UserError("the arm was given free and is being connected again: wait a moment")
         if what in _ACTS:
             self._begin(what)
+        elif what == "discard":
+            self._driver.order("discard" if arguments.get("on") else "undiscard")
         elif what == "hold":
             on = bool(arguments.get("on"))
+            self._why = ""
             if self.simulated and not on:
                 self._latch.set(True)
             self._driver.order("held", on)
@@ -161,7 +195,7 @@ class Drive:
         elif what == "connect":
             self._connect()
         else:
-            raise unknown("act", what, (*_ACTS, "stop", "hold", "speed", "grip", "connect"))
+            raise unknown("act", what, (*_ACTS, "stop", "hold", "speed", "grip", "discard", "connect"))
         return None
 
     def _begin(self, what: str) -> None:
@@ -181,6 +215,15 @@ class Drive:
 
     def hand(self, held: tuple[str, ...], axes: tuple[float, ...], who: Person, age: float) -> None:
         """Pass on what the hand on the controls does; see `activity.Handled`."""
+        if age < ABSENT_AFTER:
+            self._absent_since = None
+            self._wake()
+        if self._freeing is not None:
+            return
+        if who.tab != self._tab:
+            if self._tab:
+                self._hold("controls moved")  # whoever has them now begins with an arm that stands still
+            self._tab = who.tab
         opening = self._opening if time.monotonic() < self._opening_until else None
         now = time.monotonic()
         latched = self._latch.held(now, counts=bool(self._driver.state.get("switch")))
@@ -197,13 +240,39 @@ class Drive:
         and after a while until somebody says so.
         """
         self._held = ()
-        if seconds > _FORGOTTEN and self._latch.on:
+        if self._absent_since is None:
+            self._absent_since = time.monotonic()
+        if seconds > _FORGOTTEN:
+            self._hold("page gone" if math.isfinite(seconds) else "controls moved")
+
+    def _hold(self, why: str) -> None:
+        """A simulated arm stands still until somebody says that it goes on; of a real one the switch is open."""
+        if self._latch.on:
             self._latch.set(False)
-            self._driver.order("held", True)
+            self._why = why
+            with suppress(UserError):  # the process is gone, and the arm with it at rest; `poll` will tell
+                self._driver.order("held", True)
+
+    def _free(self) -> None:
+        """Nobody has been here for long: others may have the arm and its dataset. In a thread: it may take seconds."""
+        self._latch.set(False)
+        self._newest = ""
+        self._freeing = threading.Thread(target=self._driver.close, name="freeing")
+        self._freeing.start()
+        self._note("note", "no page was here for a while: the arm and its dataset were given free")
+
+    def _wake(self) -> None:
+        """A page is here again."""
+        if self._freeing is not None and not self._freeing.is_alive():
+            self._freeing = None
+            self._driver = Driver(self.settings)
+            self._note("note", "a page is here again: connecting")
 
     # --- What the arm does.
 
     def tick(self, now: float) -> None:
+        if self._freeing is not None:
+            return
         for kind, content in self._driver.poll():
             self._heard(kind, content)
         told = self._driver.state
@@ -211,21 +280,33 @@ class Drive:
         if told is not self._shown and "q" in told:
             self._shown = told
             self._arm.show(np.array(told["q"]), told.get("opening"), told.get("things", {}))
+        if told.get("mode") == "driving":
+            self._newest = ""
+        since, patience = self._absent_since, FREED.get(told.get("mode", ""), math.inf)
+        if since is not None and now - since > patience:
+            self._free()
 
     def _heard(self, kind: str, content: Any) -> None:
         if kind == "ended":
             self._latch.set(False)
-            names = ("reason", "success", "steps", "seconds", "corrected", "kept", "explained", "folder", "limited")
-            self._episodes.append({name: content[name] for name in names} | {"p99": content["latency"]["p99"]})
+            self._episodes.append(row(content))
+            self._newest = content["folder"] or ""
+        elif kind == "ready":
+            self._episodes = on_disk(self.settings.out)  # also what the connection before has left
+        elif kind == "discarded":
+            self._episodes = [one | content if one["folder"] == content["folder"] else one for one in self._episodes]
         elif kind in ("said", "trouble"):
             self._note("note" if kind == "said" else "trouble", str(content))
 
     def _note(self, tone: str, text: str) -> None:
         if text:
-            self._messages.append({"tone": tone, "text": text, "number": next(_NUMBERS)})
+            self._messages.append({"tone": tone, "text": text, "number": next(_NUMBERS), "at": time.time()})
 
     def close(self) -> None:
-        self._driver.close()
+        if self._freeing is not None:
+            self._freeing.join()
+        else:
+            self._driver.close()
 
 
 def _speed(value: Any) -> float:

@@ -34,7 +34,7 @@ class Orders:
     held: bool = False
     stop: Stop | None = None  # until the motion that it ended has been accounted for
     closed: bool = False
-    acts: deque[str] = field(default_factory=deque)  # "start", "go", "reset", "recover": one after another
+    acts: deque[str] = field(default_factory=deque)  # "start", "go", "recover", ...: one after another
     halt: Callable[[Stop], None] | None = None  # stops the arm from any thread, where an arm bears that
 
     def hear(self, what: str, value: Any) -> None:

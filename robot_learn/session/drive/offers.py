@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from hardware import ARMS
 from robot_learn.deployment.assemble import HAND, SCRIPT
+from robot_learn.deployment.episodes import OUTCOME, TICKS
 from robot_learn.deployment.places import REAL, split
 from robot_learn.deployment.settings import Settings
 from robot_learn.errors import UserError, unknown
+from robot_learn.franka import parameters
 from robot_learn.runs import POLICY, Run
 from robot_learn.session.activity import Offer, Place
 from robot_learn.session.drive.replay import RECORDING
@@ -60,6 +63,23 @@ def settings_of(what: str, place: Place) -> Settings:
     )
 
 
+def check(what: str, place: Place) -> None:
+    """Whether an arm or a recording could be opened by these words; nothing is connected.
+
+    Raises:
+        UserError: an unknown arm or task, a policy's run or a recording that is not there, or a wrong option.
+    """
+    if what.startswith(RECORDING):
+        path = Path(what.removeprefix(RECORDING))
+        if not (path / TICKS if path.is_dir() else path).is_file():
+            raise UserError(f"{path} is no recording: wanted a file of ticks or the folder of an episode")
+        return
+    settings = settings_of(what, place)
+    scheme, name = split(settings.arm)
+    if scheme == "mujoco":
+        parameters(name)
+
+
 def offers(place: Place) -> Sequence[Offer]:
     """By hand in simulation, each run of a Franka task, and what was recorded."""
     found = [
@@ -76,10 +96,20 @@ def offers(place: Place) -> Sequence[Offer]:
     ticks = sorted(place.out.glob("session/drive-*/deployments/*/episode-*/ticks.npz"), reverse=True)
     ticks += sorted(place.out.glob("*/episode-*/ticks.npz"), reverse=True)
     found += [
-        Offer(f"{RECORDING}{path.parent}", f"Recording: {path.parent.name}", path.parent.parent.name)
+        Offer(
+            f"{RECORDING}{path.parent}", f"Recording: {path.parent.name}{_ended(path.parent)}", path.parent.parent.name
+        )
         for path in ticks[:6]
     ]
     return found
+
+
+def _ended(folder: Path) -> str:
+    """Why an episode ended, as far as that is known."""
+    with suppress(OSError, ValueError, KeyError):
+        told = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
+        return f", {'achieved' if told['success'] else told['reason']}"
+    return ""
 
 
 def task_of(source: str) -> str:

@@ -32,6 +32,7 @@ from robot_learn.deployment.steering import Steering
 from robot_learn.envs import EVAL_SEED0
 from robot_learn.errors import UserError
 from robot_learn.session.drive.arm import Attended, Orders, halting, stopped
+from robot_learn.session.drive.episodes import name_of, shows
 from robot_learn.session.drive.keep import Keeper
 from robot_learn.session.drive.tell import Teller, listen
 
@@ -166,10 +167,18 @@ class Station:
             if act == "recover":
                 arm.recover(by_person=True)
                 self.tell.event("said", "the arm's errors are cleared")
+            if act in ("discard", "undiscard"):
+                self._discard(act == "discard")
         except (ArmError, UserError) as error:
             self.tell.event("trouble", str(error))
             return not (isinstance(error, ArmError) and self._lost(arm))
         return True
+
+    def _discard(self, on: bool) -> None:
+        if self.keeper is None:
+            raise UserError("nothing is kept of this session")
+        folder, kept = self.keeper.discard(on)
+        self.tell.event("discarded", {"folder": name_of(folder), "discarded": on, "kept": kept})
 
     def _lost(self, arm: Arm) -> bool:
         """Whether the arm tells nothing any more."""
@@ -208,6 +217,8 @@ class Station:
         start.require(arm.observe(), asked.control, asked.tolerance)
         if not self._held():
             return True
+        if self.keeper is not None:
+            self.keeper.commit()
         if self.recorder is not None:
             self.recorder.attend(arm)
             self.recorder.begin(seed if self.place.simulated else None)
@@ -265,11 +276,11 @@ class Station:
             if self.recorder is not None:
                 folder = self.recorder.finish(outcome)
             if self.keeper is not None and folder is not None:
-                kept = self.keeper.keep(folder)
+                kept = self.keeper.keep(folder, shows=shows(outcome))
         except UserError as error:
             self.tell.event("trouble", str(error))
         told = outcome.to_json() | {"explained": explain(outcome), "kept": kept}
-        self.tell.event("ended", told | {"folder": None if folder is None else folder.name})
+        self.tell.event("ended", told | {"folder": None if folder is None else name_of(folder)})
 
     def _show(self, seen: Observation) -> None:
         """How the arm stands, as often as it is told."""

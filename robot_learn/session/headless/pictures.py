@@ -203,7 +203,7 @@ def _compare(running: Any, own: Path, camera: Camera) -> None:
 
 
 def _comment(running: Any, own: Path, camera: Camera) -> None:
-    """A run and its terms, a sentence that no model reads, weights tried out, and the round that came of them."""
+    """A run and its terms, what a sentence would need, weights tried out, and the round that came of them."""
     from robot_learn.runs import CONFIG
 
     (own / "runs").mkdir(exist_ok=True)
@@ -219,9 +219,7 @@ def _comment(running: Any, own: Path, camera: Camera) -> None:
         until(page, lambda: page.locator("article video").first.evaluate("video => video.readyState > 1"), "the film")
         page.wait_for_timeout(2000)
         camera.take(page, 1)
-        page.get_by_label("What should be different").fill("It swings too much: hold the pole still, in the middle.")
-        page.get_by_role("button", name="Say it").click()
-        page.get_by_role("button", name="Ask again").wait_for()
+        page.get_by_text("OPENAI_API_KEY").first.scroll_into_view_if_needed()
         camera.take(page, 2)
         page.get_by_label("Weight of middle").focus()
         for _ in range(8):
@@ -232,7 +230,7 @@ def _comment(running: Any, own: Path, camera: Camera) -> None:
         camera.take(page, 3)
         page.get_by_role("button", name="Train with these").click()
         page.get_by_text("weights: middle").wait_for()
-        page.get_by_role("heading", name="Round 2 succeeds in").wait_for()  # 1 was the sentence
+        page.get_by_role("heading", name="Round 1 succeeds in").wait_for()
         page.wait_for_timeout(2500)
         camera.take(page, 4)
 

@@ -1,7 +1,7 @@
 // The ground of every page: the connection and its beats, acts that are sent until they are acknowledged, tabs, messages.
 // page/<activity>.js exports mount(root, page) and is given what `page` below holds.
 
-import { Keys } from "/page/keys.js";
+import { Keys, element } from "/page/keys.js";
 import { View } from "/page/scene.js";
 
 const AGAIN = 500, SLOW = 4000; // ms
@@ -24,6 +24,7 @@ export function observable(value) {
 }
 
 export function toast(text, tone = "error") {
+  if (!at("trouble").hidden) return; // which says it all
   const shown = [...at("toasts").children].find((other) => other.dataset.text === text);
   if (shown) return;
   const line = document.createElement("button");
@@ -81,7 +82,7 @@ function acknowledged({ done, answer, error }) {
 
 // --- Beats: each of the server's is answered at once, where the keys are read, with what is held: a page that hangs is silent.
 
-const keys = new Keys({ bar: at("bar"), dialog: at("keys"), help: at("help"), toast, beat });
+const keys = new Keys({ bar: at("bar"), dialog: at("keys"), help: at("help"), toast, beat, mine: () => holds$.value !== false });
 
 function beat() {
   if (document.hidden || !heard) return; // a hidden page is no living hand
@@ -105,7 +106,7 @@ function connect() {
   socket.onclose = ({ code, reason }) => {
     if (mine !== socket) return;
     heard = 0;
-    if (code === 4004 || code === 4000) { link$.set("refused"); toast(reason || "the server refused this page"); return; }
+    if (code === 4004 || code === 4000) { link$.set("refused"); trouble("This page was refused", reason || "the server did not say why"); return; }
     link$.set("lost");
     setTimeout(connect, wait);
     wait = Math.min(SLOW, wait * 1.5);
@@ -124,8 +125,9 @@ function heardText(text) {
 
 function taken(state) {
   holds$.set(state.holder === tab);
-  if (state.fault) toast(state.fault);
-  state$.set(state);
+  trouble("This session cannot go on", state.fault);
+  document.body.dataset.opened = true;
+  if (!state.fault) state$.set(state);
 }
 
 function heardScene(buffer) { view ? view.frame(buffer) : waiting.push(buffer); }
@@ -140,6 +142,18 @@ function scene(element) {
 }
 
 const file = (name) => `/files/${activity}/${name.split("/").map(encodeURIComponent).join("/")}?${new URLSearchParams({ what })}`;
+
+/** Instead of the page: what is in its way, for as long as it is. */
+function trouble(title, text) {
+  const shown = at("trouble");
+  shown.hidden = !text;
+  at("root").hidden = at("bar").hidden = Boolean(text);
+  if (!text) return;
+  at("toasts").replaceChildren();
+  const again = element("button", { className: "primary", textContent: "Try again", onclick: () => location.reload() });
+  const home = element("a", { href: "/", textContent: "All sessions" });
+  shown.replaceChildren(element("h2", { textContent: title }), element("p", { textContent: text }), element("div", { className: "row-of" }, again, home));
+}
 
 // --- What every page shows at its top.
 
@@ -175,7 +189,8 @@ const page = {
 };
 addEventListener("unhandledrejection", (event) => event.reason?.told && event.preventDefault()); // it was shown as a message
 
-const { mount } = await import(`/page/${activity ? activity.replace(/[^a-z]/g, "") : "home"}.js`);
-mount(at("root"), page);
-if (activity) connect();
-else at("link").hidden = at("help").hidden = true;
+const mounted = await import(`/page/${activity ? activity.replace(/[^a-z]/g, "") : "home"}.js`).catch(() => null);
+if (mounted) mounted.mount(at("root"), page);
+else trouble("There is no such session", `Nothing is called ${activity}.`);
+if (activity && mounted) connect();
+else document.body.dataset.opened = at("link").hidden = at("help").hidden = true;

@@ -4,6 +4,7 @@ import { element } from "/page/keys.js";
 import { percent, svg } from "/page/curve.js";
 import { Terms, colourOf, short } from "/page/terms.js";
 
+const PLACEHOLDER = "It is too hasty: it should move slowly and then hold still.";
 const JOBS = { asking: "The model is writing", training: "Training", measuring: "Measuring and filming" };
 
 export function mount(root, page) {
@@ -21,6 +22,7 @@ class Comment {
     this.cards = Object.fromEntries(["job", "say", "weights", "rounds", "model"].map((name) => [name, element("section", { className: `card ${name}` })]));
     this.side.append(...Object.values(this.cards));
     root.append(this.view, this.side);
+    this.side.hidden = true; // until there is a run to say something about
     this.makeSay();
     page.state$.subscribe((state) => { this.state = state; this.draw(); });
   }
@@ -37,6 +39,7 @@ class Comment {
   draw() {
     const { state } = this;
     if (!state?.rounds) return;
+    this.side.hidden = false;
     if (this.other !== null && !this.round(this.other)?.video) this.other = null;
     this.page.title(`Comment ${state.task}`);
     this.page.phase(...this.phase());
@@ -50,11 +53,12 @@ class Comment {
   }
 
   phase() {
-    const { job, trouble, proposal, preview } = this.state;
+    const { job, trouble, proposal, preview, choice } = this.state;
     if (trouble) return ["needs you", "warn"];
     if (job) return [job.mail ? "waiting for the mailbox" : `${JOBS[job.what].toLowerCase()} …`, ""];
     if (preview?.busy !== undefined) return ["previewing …", ""];
     if (proposal) return [`round ${proposal.round}: accept it?`, "warn"];
+    if (choice) return [`round ${choice.round}: keep it?`, "warn"];
     return [`round ${this.state.current}`, ""];
   }
 
@@ -87,6 +91,11 @@ class Comment {
       const round = this.round(this.other);
       return { title: round.number ? `Round ${round.number}` : "The run itself", text: outcome(round), video: round.video, traces: round.traces, timing, weights: round.weights, extra: [] };
     }
+    const { choice } = this.state;
+    if (choice) {
+      const before = this.round(choice.before);
+      return { title: `${before.number ? `Round ${before.number}` : "The run itself"}, before`, text: outcome(before), video: before.video, traces: before.traces, timing, weights: before.weights, extra: [], blank: "No film: this machine cannot draw." };
+    }
     if (!proposal && !preview) return null;
     const pane = { title: proposal ? `Round ${proposal.round}, proposed` : "With these weights", text: "", timing, extra: proposal ? edit(proposal) : [] };
     if (preview?.busy !== undefined) return { ...pane, blank: `Planning with ${proposal ? "the new program" : "these weights"}: ${Math.min(preview.busy, preview.of)} of ${preview.of} s` };
@@ -98,22 +107,36 @@ class Comment {
   // --- What is being done, and what is in the way.
 
   drawJob() {
-    const { job, trouble, proposal, current } = this.state, box = this.cards.job;
+    const { job, trouble, proposal, choice, current } = this.state, box = this.cards.job;
     const open = this.round(current), asked = open.state === "asked" && !job;
-    box.hidden = !job && !trouble && !proposal && !asked;
+    box.hidden = !job && !trouble && !proposal && !choice && !asked;
     box.classList.toggle("trouble", Boolean(trouble));
     if (box.hidden) return;
-    const shape = JSON.stringify([job?.what, job?.mail, trouble, proposal, open]);
+    const shape = JSON.stringify([job?.what, job?.mail, trouble, proposal, choice, open]);
     if (shape === this.jobShown) { this.drawProgress(job); return; } // a button keeps the focus
     this.jobShown = shape;
-    if (job) box.replaceChildren(element("h2", { textContent: job.mail ? "Waiting for a reply in the mailbox" : `${JOBS[job.what]} …` }), element("div", { className: "progress" }), ...(open.said ? [element("p", { className: "dim", textContent: `“${open.said}”` })] : []), ...(job.mail ? [element("p", { textContent: job.mail })] : []), row(button(job.what === "training" ? "Stop" : "Take it back", () => this.act(job.what === "training" ? "stop" : "undo"))));
+    if (job) box.replaceChildren(element("h2", { textContent: job.mail ? "Waiting for a reply in the mailbox" : `${JOBS[job.what]} …` }), element("div", { className: "progress" }), ...(open.said ? [element("p", { className: "dim", textContent: `“${open.said}”` })] : []), ...(job.mail ? [element("p", { textContent: job.mail })] : []), row(button(job.what === "training" ? "Stop" : "Take it back", () => (job.what === "training" ? this.act("stop") : this.takeBack()))));
+    else if (choice) this.drawChoice(choice, trouble);
     else if (trouble || asked) {
       const words = trouble ?? "This was said, and nobody has answered yet.";
       const again = button(open.state === "asked" ? "Ask again" : "Go on", () => this.act("again"), "primary");
-      const back = this.state.can_undo && open.state !== "measured" ? [button("Take it back", () => this.act("undo"))] : [];
+      const back = this.state.can_undo && open.state !== "measured" ? [button("Take it back", () => this.takeBack())] : [];
       box.replaceChildren(element("h2", { textContent: open.said ? `“${open.said}”` : "In the way" }), element("p", { textContent: words }), row(...(open.state === "measured" ? [] : [again]), ...back));
     } else box.replaceChildren(element("h2", { textContent: `Round ${proposal.round}: ${proposal.said ? `“${proposal.said}”` : "from your preference"}` }), element("p", { textContent: "The model has edited the reward. Preview it, then accept it, which trains on it, or reject it." }), row(button("Preview", () => this.preview()), button("Accept", () => this.act("accept"), "primary"), button("Reject", () => this.act("reject"))));
     this.drawProgress(job);
+  }
+
+  /** Nobody goes on with what became worse unless they say so. */
+  drawChoice({ round, before }, trouble) {
+    const [now, then] = [round, before].map((number) => this.round(number).success);
+    const words = `It succeeds in ${now[0]} of ${now[1]}, round ${before} in ${then[0]} of ${then[1]}. Watch both, then choose.`;
+    this.cards.job.replaceChildren(element("h2", { textContent: `Round ${round} is worse than round ${before}` }), element("p", { textContent: words }), ...(trouble ? [element("p", { textContent: trouble })] : []), row(button("Keep this one", () => this.act("keep")), button(`Go back to round ${before}`, () => this.act("undo"))));
+  }
+
+  /** A sentence that nobody has answered; its words can be changed and said again. */
+  async takeBack() {
+    const { said } = this.round(this.state.current);
+    if (await this.act("undo") && said && !this.text.value) { this.text.value = said; this.draw(); }
   }
 
   drawProgress(job) { if (job) this.cards.job.querySelector(".progress")?.replaceChildren(...progress(job)); }
@@ -121,23 +144,26 @@ class Comment {
   // --- A sentence.
 
   makeSay() {
-    this.text = element("textarea", { placeholder: "It is too hasty: it should move slowly and then hold still.", maxLength: 4000 });
+    this.text = element("textarea", { placeholder: PLACEHOLDER, maxLength: 4000 });
     this.text.setAttribute("aria-label", "What should be different");
     this.text.onkeydown = (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.say(); };
     this.text.oninput = () => this.drawSay();
     this.warm = element("input", { type: "checkbox" });
+    this.begin = element("label", { className: "field" }, element("span", { textContent: "Begin with what it has learned" }), this.warm);
     this.send = button("Say it", () => this.say(), "primary");
     this.hint = element("p", { className: "dim" });
-    this.cards.say.append(element("h2", { textContent: "What should be different?" }), this.text, element("label", { className: "field" }, element("span", { textContent: "Begin with what it has learned" }), this.warm), row(this.send), this.hint);
+    this.cards.say.append(element("h2", { textContent: "What should be different?" }), this.text, this.begin, row(this.send), this.hint);
   }
 
   drawSay() {
     if (!this.state?.rounds) return;
-    const preferred = this.preferred();
-    this.cards.say.hidden = Boolean(this.state.proposal) || this.round(this.state.current).state === "asked";
-    this.send.disabled = !this.measured || Boolean(this.state.job) || !(this.text.value.trim() || preferred);
+    const preferred = this.preferred(), { missing } = this.state.model;
+    this.cards.say.hidden = Boolean(this.state.proposal) || Boolean(this.state.choice) || this.round(this.state.current).state === "asked";
+    this.text.disabled = this.begin.hidden = this.send.hidden = Boolean(missing);
+    this.text.placeholder = missing ? "Off: sentences need a model." : PLACEHOLDER;
+    this.send.disabled = Boolean(missing) || !this.measured || Boolean(this.state.job) || !(this.text.value.trim() || preferred);
     this.send.textContent = !this.text.value.trim() && preferred ? "Say only the preference" : "Say it";
-    this.hint.textContent = this.measured ? (preferred ? `The model is told that you prefer round ${this.state.current} to round ${preferred}.` : "") : "Wait until this round is measured.";
+    this.hint.textContent = missing ?? (this.measured ? (preferred ? `The model is told that you prefer round ${this.state.current} to round ${preferred}.` : "") : "Wait until this round is measured.");
     this.hint.hidden = !this.hint.textContent;
   }
 
@@ -146,17 +172,18 @@ class Comment {
   async say() {
     if (this.send.disabled) return;
     const done = await this.act("say", { text: this.text.value, warm: this.warm.checked });
-    if (done) { this.text.value = ""; this.text.blur(); this.moved = {}; this.other = null; this.draw(); }
+    if (done) { this.text.value = ""; this.text.blur(); this.other = null; this.draw(); } // sliders stay as they stand
   }
 
   // --- Weights.
 
   drawWeights() {
-    const { program, proposal } = this.state, box = this.cards.weights;
-    box.hidden = !program || Boolean(proposal) || !program.terms.length;
+    const { program, proposal, choice, model } = this.state, box = this.cards.weights;
+    box.hidden = !program || Boolean(proposal) || Boolean(choice) || !program.terms.length;
     if (box.hidden) return;
     const shape = JSON.stringify([program.terms, program.weights]);
     if (shape !== this.weightsShown) { this.weightsShown = shape; this.moved = {}; this.makeWeights(program); }
+    this.weightsTitle.textContent = model.missing ? "Weigh its terms yourself" : "Or weigh its terms yourself";
     const changed = Object.keys(this.moved).length > 0;
     this.tryWeights.disabled = !changed || this.state.preview?.busy !== undefined;
     this.trainWeights.disabled = !changed || (Boolean(this.state.job) && !this.state.job.mail);
@@ -182,7 +209,8 @@ class Comment {
     this.tryWeights = button("Preview", () => this.preview());
     this.trainWeights = button("Train with these", () => this.weigh(), "primary");
     this.resetWeights = button("Reset", () => { this.weightsShown = null; this.draw(); });
-    this.cards.weights.replaceChildren(element("h2", { textContent: "Or weigh its terms yourself" }), ...rows, row(this.tryWeights, this.trainWeights, this.resetWeights));
+    this.weightsTitle = element("h2");
+    this.cards.weights.replaceChildren(this.weightsTitle, ...rows, row(this.tryWeights, this.trainWeights, this.resetWeights));
   }
 
   preview() {
@@ -193,20 +221,20 @@ class Comment {
 
   async weigh() {
     if (this.trainWeights.disabled) return;
-    if (await this.act("weigh", { weights: this.moved })) this.moved = {};
+    await this.act("weigh", { weights: this.moved }); // the sliders are made anew when there are other weights
   }
 
   // --- Rounds.
 
   drawRounds() {
-    const { rounds, current, shown, can_undo: canUndo } = this.state;
-    const shape = JSON.stringify([rounds, current, shown, canUndo, this.other]);
+    const { rounds, current, shown, choice, can_undo: canUndo } = this.state;
+    const shape = JSON.stringify([rounds, current, shown, choice, canUndo, this.other]);
     if (shape === this.roundsShown) return;
     this.roundsShown = shape;
     const list = rounds.map((each) => {
       const words = [each.over.length ? `preferred to round ${each.over.join(", ")}` : "", each.said ? `“${each.said}”${each.by ? ` (${each.by})` : ""}` : "", weightsOf(each)].filter(Boolean).join("; ");
-      const one = element("button", { type: "button", className: each.kept ? "" : "left" }, element("strong", { textContent: each.number }), element("span", { textContent: each.state === "measured" ? (each.kept ? "" : "left") : each.state }), element("span", { className: "outcome", textContent: each.success ? `${each.success[0]} of ${each.success[1]}` : "" }), element("span", { className: "said", textContent: words || (each.parent === null ? "the run itself" : "") }));
-      one.setAttribute("aria-current", String(each.number === current));
+      const one = element("button", { type: "button", className: each.kept ? "" : "left" }, element("strong", { textContent: each.number }), element("span", { textContent: each.state === "measured" ? (each.number === choice?.round ? "keep it?" : each.kept ? "" : "left") : each.state }), element("span", { className: "outcome", textContent: each.success ? `${each.success[0]} of ${each.success[1]}` : "" }), element("span", { className: "said", textContent: words || (each.parent === null ? "the run itself" : "") }));
+      one.setAttribute("aria-current", String(each.number === (choice?.before ?? current)));
       one.setAttribute("aria-label", `Round ${each.number}${each.number === shown ? ", shown" : ": put beside"}`);
       one.disabled = each.number === shown || !each.video;
       one.onclick = () => { this.other = this.other === each.number ? null : each.number; this.draw(); };
@@ -230,11 +258,11 @@ class Comment {
     input.setAttribute("aria-label", "Model");
     const use = () => this.act("model", { spec: input.value });
     input.onkeydown = (event) => { if (event.key === "Enter") use(); };
-    this.cards.model.replaceChildren(element("h2", { textContent: "Who edits" }), element("p", { textContent: spec }), ...(missing ? [element("p", { className: "dim", textContent: missing })] : []), element("details", {}, element("summary", { textContent: "Another model" }), row(input, button("Use it", use))));
+    this.cards.model.replaceChildren(element("h2", { textContent: "Who edits" }), element("p", { textContent: spec }), element("details", { open: Boolean(missing) }, element("summary", { textContent: "Another model" }), row(input, button("Use it", use))));
   }
 
   actions() {
-    const { state } = this, { proposal, preview, job } = state;
+    const { state } = this, { proposal, preview, job, choice } = state;
     const found = [{ id: "pause", key: " ", label: this.now.paused ? "Play" : "Pause", group: "playback", does: () => { this.now.toggle(); this.beside.toggle(this.now.paused); this.draw(); } }];
     if (this.other !== null) return [...found,
       { id: "first", key: "1", label: `Round ${state.shown} is better`, group: "answer", does: () => this.prefer(state.shown) },
@@ -245,8 +273,11 @@ class Comment {
       { id: "preview", key: "p", label: "Preview", off: trying, group: "answer", does: () => this.preview() },
       { id: "accept", key: "a", label: "Accept and train", tone: "primary", off: Boolean(job), group: "answer", does: () => this.act("accept") },
       { id: "reject", key: "r", label: "Reject", group: "answer", does: () => this.act("reject") });
+    else if (choice) found.push(
+      { id: "keep", key: "k", label: "Keep this one", group: "answer", does: () => this.act("keep") },
+      { id: "back", key: "b", label: `Go back to round ${choice.before}`, group: "answer", does: () => this.act("undo") });
     else found.push(
-      { id: "say", key: "t", label: "Say something", off: !this.measured, group: "answer", does: () => this.text.focus() },
+      { id: "say", key: "t", label: "Say something", off: !this.measured || Boolean(state.model.missing), group: "answer", does: () => this.text.focus() },
       { id: "preview", key: "p", label: "Preview weights", off: trying || !Object.keys(this.moved).length, group: "answer", does: () => this.preview() });
     found.push({ id: "undo", key: "u", label: "Undo", off: !state.can_undo, group: "end", hint: "Take the last step back", does: () => this.act("undo") });
     return found;

@@ -5,7 +5,8 @@ import { chart, curve } from "/page/correct_plots.js";
 
 const NAMES = { "plan": "its plan", "unsafe for sure": "surely unsafe", "unsafe perhaps": "perhaps unsafe" };
 const PADS = { ArrowUp: 12, ArrowDown: 13, ArrowLeft: 14, ArrowRight: 15, w: 5, s: 4 }; // buttons of a standard gamepad
-const SURE_MS = 3000;
+const SURE_MS = 3000, NOTED_MS = 4000;
+const OVER = "the person is satisfied"; // nothing is taken back after that
 
 export function mount(root, page) {
   root.className = "split";
@@ -13,7 +14,7 @@ export function mount(root, page) {
   root.append(view, side);
   const scene = page.scene(view);
   const parts = build(view, side, scene);
-  const memory = { sure: 0, sent: new Map(), tilt: new Set() };
+  const memory = { sure: 0, sent: new Map(), tilt: new Set(), note: (text) => noted(parts.note, text) };
   const again = () => page.state$.value && draw(page, parts, page.state$.value, memory);
   page.state$.subscribe((state) => { measure(page, state, memory); again(); machine(root, state); });
   page.holds$.subscribe(again);
@@ -26,6 +27,8 @@ export function mount(root, page) {
 function build(view, side, scene) {
   const parts = { scene, pad: element("div", { className: "pad" }), live: element("span", { className: "num" }) };
   parts.message = element("div", { className: "message", role: "status" });
+  parts.note = element("div", { className: "message", role: "status", hidden: true }); // what came of an undo
+  parts.answers = element("div"); // here, and not among the keys below, which never move: one of them stops the robot
   const legend = element("div", { className: "over right" });
   for (const [body, text] of Object.entries(NAMES)) {
     const box = element("label", { className: `tag legend ${body.replaceAll(" ", "-")}` });
@@ -34,19 +37,20 @@ function build(view, side, scene) {
     box.append(tick, element("span", { className: "swatch" }), text);
     legend.append(box);
   }
-  view.append(legend, parts.message, parts.pad);
+  view.append(legend, element("div", { className: "told" }, parts.message, parts.note, parts.answers), parts.pad);
   const card = (title, ...children) => element("section", { className: "card" }, element("h2", { textContent: title }), ...children);
   parts.ask = element("section", { className: "card ask", hidden: true });
   parts.wish = element("p");
   parts.facts = element("dl", { className: "facts" });
   parts.episodes = element("div", { className: "episodes" });
+  parts.marks = element("p", { className: "dim small", hidden: true, textContent: "Episodes: ● passed, ○ not as wanted, ■ stopped by you. The number counts pushes." });
   parts.curve = element("div");
   parts.known = element("dl", { className: "facts" });
   parts.charts = element("div");
   parts.words = element("ol", { className: "list" });
   parts.end = element("section", { className: "card", hidden: true });
   parts.chartCard = card("What it holds to be unsafe", parts.charts);
-  side.append(parts.end, parts.ask, card("What it shall learn", parts.wish, parts.facts, parts.episodes),
+  side.append(parts.end, parts.ask, card("What it shall learn", parts.wish, parts.facts, parts.episodes, parts.marks),
     card("What it knows", parts.curve, parts.known), parts.chartCard, card("What you said", parts.words));
   return parts;
 }
@@ -59,17 +63,18 @@ function draw(page, parts, state, memory) {
   const asked = state.question && !state.question.thinking;
   const tone = state.phase === "over" ? "good" : state.phase === "paused" ? "warn" : "";
   page.phase(state.phase === "over" ? "over" : asked ? "it asks you" : state.phase, asked ? "warn" : tone);
-  page.keys(actions(page, state, memory, () => draw(page, parts, state, memory)), { pad: parts.pad });
+  page.keys(actions(page, state, memory, () => draw(page, parts, state, memory)), { pad: parts.pad, answers: parts.answers });
   message(parts.message, state);
   // Only what differs is drawn again: ten plans come a second.
   const fresh = (name, ...values) => { const now = JSON.stringify(values); if (memory[name] === now) return false; memory[name] = now; return true; };
   if (fresh("wish", state.wish)) parts.wish.textContent = state.wish;
-  facts(parts.facts, [["episode", state.episode + 1], ["step", state.step], ["speed", `${state.speed} ×`], ["plan made in", parts.live]]);
-  if (fresh("episodes", state.episodes)) episodes(parts.episodes, state);
+  facts(parts.facts, [["episode", state.episode + 1], ["step", state.step], ["speed", `${state.speed} ×`], ["it asks", questions(state)], ["plan made in", parts.live]]);
+  if (fresh("episodes", state.episodes)) episodes(parts.episodes, parts.marks, state);
   if (fresh("curve", state.curve, state.volume)) parts.curve.replaceChildren(curve(state.curve, state.volume));
-  if (fresh("known", state.counts, state.bound, state.undecided, state.good)) facts(parts.known, [
-    ["corrections", state.counts.push + state.counts.stop + state.counts.fine],
-    ["lessons of silence", state.counts.silence],
+  if (fresh("known", state.standing, state.bound, state.undecided, state.good)) facts(parts.known, [
+    ["corrections", state.standing.corrections],
+    ["said to be fine", state.standing.fine],
+    ["lessons of silence", state.standing.silence],
     ["at most to come", state.bound],
     ["still undecided", state.undecided === null ? "…" : `${Math.round(100 * state.undecided)} %`],
     ["good in a row", `${state.good} of ${state.enough}`],
@@ -77,29 +82,47 @@ function draw(page, parts, state, memory) {
   parts.chartCard.hidden = !state.charts.length;
   if (fresh("charts", state.charts)) parts.charts.replaceChildren(...state.charts.map(chart));
   if (fresh("words", state.corrections)) words(parts.words, state);
-  if (fresh("ask", state.question, state.doubted, state.doubt)) asking(parts.ask, state);
+  if (fresh("ask", state.question, state.doubt)) asking(parts.ask, state);
   if (fresh("end", state.phase, state.check, state.outcome, page.holds$.value)) ending(parts.end, state, page);
 }
 
+/** When it does; a word, beside the switch for it. */
+const questions = ({ asks, taught }) => (!asks ? "never (A)" : taught ? "between episodes" : "once you corrected it");
+
+// The keys below stand still in all phases, each as wide as its longest label (correct.css): a hand that goes for the
+// emergency stop must find it. So what cannot be done now is greyed out, and nothing is left away.
 function actions(page, state, memory, redraw) {
   const off = !page.holds$.value || state.phase === "over", asked = state.question && !state.question.thinking;
   const said = (what, args = {}) => () => send(page, what, { about: page.state$.value.plan.id, ...args }, memory);
   const doubts = state.doubted !== null;
   return [
     ...ways(state.directions).map(({ name, label, key, also }) => ({ id: name, key, also, label, off, group: "pad", hint: `push ${label}`, does: said("push", { direction: name }) })),
-    { id: "stop", key: "Enter", label: asked ? "Unsafe" : "Emergency stop", hint: "this plan is unsafe: stop", tone: "danger", off, first: true, does: said("stop") },
+    { id: "stop", key: "Enter", label: "Emergency stop", hint: "this plan is unsafe: stop", tone: "danger", off, first: true, does: said("stop") },
     { id: "pause", key: " ", label: state.phase === "running" ? "Pause" : state.why === "ready" ? "Start" : "Go on", tone: state.phase === "paused" ? "primary" : "", off, first: true, does: () => page.do("pause") },
     { id: "fine", key: "f", label: "This is fine", off, does: said("fine") },
-    { id: "undo", key: "u", label: "Undo", hint: "take the last correction back", off: !page.holds$.value || !state.undoable, does: () => page.do("undo") },
-    { id: "yes", key: "y", label: "I meant it", hidden: !doubts, off: off || !doubts, does: () => page.do("confirm", { meant: true }) },
-    { id: "no", key: "n", label: "I did not", hidden: !doubts, off: off || !doubts, does: () => page.do("confirm", { meant: false }) },
-    { id: "skip", key: "k", label: "Skip question", hidden: !asked, off: off || !asked, does: () => page.do("skip") },
-    { id: "step", key: ".", label: "One step", hidden: state.phase !== "paused", off: off || state.phase !== "paused", group: "more", repeat: true, does: () => page.do("step") },
+    { id: "undo", key: "u", label: "Undo", hint: "take the last correction back", off: !page.holds$.value || state.outcome === OVER, does: () => undo(page, memory) },
+    { id: "yes", key: "y", label: "I meant it", hidden: !doubts, off: off || !doubts, group: "answers", does: () => page.do("confirm", { meant: true }) },
+    { id: "no", key: "n", label: "I did not", hidden: !doubts, off: off || !doubts, group: "answers", does: () => page.do("confirm", { meant: false }) },
+    { id: "skip", key: "k", label: "Skip question", hidden: !asked, off: off || !asked, group: "answers", does: () => page.do("skip") },
+    { id: "step", key: ".", label: "One step", off: off || state.phase !== "paused", group: "more", repeat: true, does: () => page.do("step") },
     { id: "slower", key: "-", label: "Slower", off, group: "more", hidden: true, does: () => page.do("speed", { by: -1 }) },
     { id: "faster", key: "+", also: ["="], label: "Faster", off, group: "more", hidden: true, does: () => page.do("speed", { by: 1 }) },
-    { id: "ask", key: "a", label: "It may ask", hint: "whether it may ask before an episode", on: state.asks, off, group: "more", does: () => page.do("ask") },
+    { id: "ask", key: "a", label: "It may ask", hint: "whether it may ask between two episodes, once you corrected it", on: state.asks, off, group: "more", does: () => page.do("ask") },
     { id: "satisfied", key: "Escape", label: memory.sure ? "Sure? That ends it" : "I am satisfied", hint: "nothing more to teach: ends the session (press twice)", off, group: "more", does: () => satisfied(page, memory, redraw) },
   ];
+}
+
+async function undo(page, memory) {
+  if (!page.state$.value.undoable) { memory.note("There is nothing to take back"); return; }
+  const { text } = await page.do("undo");
+  memory.note(`Taken back: ${text}`);
+}
+
+function noted(box, text) {
+  clearTimeout(box.timer);
+  box.textContent = text;
+  box.hidden = false;
+  box.timer = setTimeout(() => { box.hidden = true; }, NOTED_MS);
 }
 
 /** Directions with all their keys. */
@@ -118,8 +141,10 @@ function satisfied(page, memory, redraw) {
 }
 
 function message(box, state) {
-  const text = state.phase === "over" ? "" : state.question?.thinking ? "It thinks about what to ask …"
+  const text = state.shown ? `By itself: fresh episode ${state.shown.episode} of ${state.shown.of}${state.shown.unsafe ? ", unsafe plan" : ""}`
+    : state.phase === "over" ? "" : state.question?.thinking ? "It thinks about what to ask …"
     : state.question ? `May it do this? It is ${Math.round(100 * state.question.unsafe)} % sure that it is unsafe.`
+    : state.doubted ? `Did you mean correction ${state.doubted.number}, ${state.doubted.text}? It contradicts others`
     : state.phase === "paused" ? { ready: "Press Space to start", paused: "Paused" }[state.why] ?? sentence(`${state.why}. Space goes on`)
     : state.ended ? sentence(state.ended) : "";
   box.textContent = text;
@@ -132,8 +157,9 @@ function facts(list, rows) {
   list.replaceChildren(...rows.flatMap(([name, value]) => [element("dt", { textContent: name }), element("dd", {}, typeof value === "object" ? value : String(value))]));
 }
 
-function episodes(box, state) {
+function episodes(box, marks, state) {
   const sign = (one) => (one.stopped ? ["■", "stopped"] : one.passed ? ["●", "passed"] : ["○", "not as wanted"]);
+  marks.hidden = !state.episodes.length;
   box.replaceChildren(...state.episodes.map((one) => {
     const [mark, text] = sign(one), about = `episode ${one.number + 1}: ${text}, ${one.pushes} pushes, ${one.steps} steps`;
     const dot = element("span", { className: `mark ${text.replaceAll(" ", "-")}`, title: about, textContent: one.pushes ? `${mark}${one.pushes}` : mark });
@@ -143,7 +169,8 @@ function episodes(box, state) {
 }
 
 function words(list, state) {
-  const rows = state.corrections.toReversed().map((one) => element("li", {}, element("span", { textContent: one.text }),
+  const rows = state.corrections.toReversed().map((one) => element("li", { className: one.fate ? "dim" : "" },
+    element(one.fate ? "s" : "span", { textContent: one.text }), one.fate,
     element("span", { className: "when", textContent: `episode ${one.episode + 1}, step ${one.step}` })));
   list.replaceChildren(...(rows.length ? rows : [element("li", { className: "dim", textContent: "Nothing yet: watch, and push where it goes wrong." })]));
 }
@@ -151,7 +178,6 @@ function words(list, state) {
 function asking(card, state) {
   const asked = state.question && !state.question.thinking, lines = [];
   if (asked) lines.push(element("h2", { textContent: "It asks" }), element("p", { textContent: "It imagines the purple way. Push it where it should rather go, say that it is unsafe, or that it is fine." }));
-  if (state.doubted) lines.push(element("h2", { textContent: "It doubts" }), element("p", { textContent: `Correction ${state.doubted.number} (${state.doubted.text}) contradicts others. Did you mean it? Y yes, N no` }));
   if (state.doubt) lines.push(element("h2", { textContent: "A contradiction" }), element("p", { textContent: `${sentence(state.doubt)}. U takes the last one back.` }));
   card.hidden = !lines.length;
   card.replaceChildren(...lines);
@@ -161,13 +187,13 @@ function ending(card, state, page) {
   card.hidden = state.phase !== "over";
   if (card.hidden) return;
   const { check } = state, rows = [element("h2", { textContent: "The session is over" }), element("p", { textContent: sentence(state.outcome) })];
-  if (check?.running || !check) rows.push(element("p", { className: "dim", textContent: "It now drives episodes that nobody taught it …" }));
+  if (check?.running || !check) rows.push(element("p", { className: "dim", textContent: check ? `It now drives ${check.episodes} fresh episodes that nobody corrects. You see ${check.shown < check.episodes ? `the first ${check.shown}` : "them"} here; all of them count.` : "…" }));
   else if (check.error) rows.push(element("p", { textContent: check.error }));
   else {
     rows.push(element("p", { className: "big", textContent: `${check.passed} of ${check.episodes}` }),
-      element("p", { textContent: `episodes that nobody taught it passed; ${check.unsafe} of ${check.steps} steps had an unsafe plan, by the game's own truth.` }),
-      element("p", { className: "dim small", textContent: `Kept in ${state.run}` }));
+      element("p", { textContent: `fresh episodes passed that nobody corrected; ${check.unsafe} of ${check.steps} steps had an unsafe plan, by the game's own truth.` }));
   }
+  rows.push(element("p", { className: "dim small", textContent: `What it learned is kept in ${state.run}/constraint.json` }));
   const again = element("button", { className: "primary", textContent: "Teach it anew", disabled: !page.holds$.value });
   again.onclick = () => page.do("again");
   rows.push(again);
@@ -189,7 +215,7 @@ function padded(page, { buttons, axes }, memory) {
   }
   if (buttons.includes(0)) send(page, "fine", { about: state.plan.id }, memory);
   if (buttons.includes(1)) send(page, "stop", { about: state.plan.id }, memory);
-  if (buttons.includes(2)) page.do("undo");
+  if (buttons.includes(2)) undo(page, memory);
   if (buttons.includes(9)) page.do("pause");
 }
 
@@ -215,3 +241,5 @@ function machine(root, state) {
   const { charts, curve, corrections, wish, title, ...rest } = state;
   root.dataset.state = JSON.stringify(rest);
 }
+
+document.head.append(element("link", { rel: "stylesheet", href: "/page/correct.css" }));

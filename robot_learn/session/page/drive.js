@@ -5,13 +5,15 @@ import { element, shown } from "/page/keys.js";
 const MODES = {
   starting: ["connecting", ""], connecting: ["connecting", ""], idle: ["ready", ""], driving: ["driving", "good"],
   "waiting for the hand": ["hold the switch to begin", "warn"], "going to the start": ["going to the start", "good"],
-  keeping: ["writing it down", ""], gone: ["not connected", "danger"],
+  keeping: ["writing it down", ""], gone: ["not connected", "danger"], freed: ["given free", "warn"],
 };
 const MOVES = [
   ["forward", "w", "Forward", ["ArrowUp"]], ["back", "s", "Back", ["ArrowDown"]], ["left", "a", "Left", ["ArrowLeft"]],
   ["right", "d", "Right", ["ArrowRight"]], ["up", "r", "Up", ["PageUp"]], ["down", "f", "Down", ["PageDown"]],
 ];
 const TURNS = [["roll left", "j", "Roll left"], ["roll right", "l", "Roll right"]];
+const STOPS = { soft: "soft stop", emergency: "emergency stop" };
+const ENDING = 5; // s before the limit of time, told aloud
 const START_BUTTON = 9, SOUTH = 0, EAST = 1; // of a gamepad in the standard layout
 
 export function mount(root, page) {
@@ -38,27 +40,32 @@ export function mount(root, page) {
 
 function arm(view, side, page) {
   const over = element("div", { className: "over" }), limits = element("div", { className: "over right" });
-  view.append(over, limits);
+  const says = element("div", { className: "message", hidden: true });
+  says.setAttribute("role", "status");
+  view.append(over, limits, says);
   const wheel = card("At the wheel"), trouble = element("section", { className: "card ask", hidden: true });
   const status = card("The arm"), kept = card("Episodes"), said = card("What happened");
   const about = element("div", { className: "body" });
   side.append(trouble, wheel, status, kept, said);
   const seen = new Set(), speed = slider();
   wheel.body.append(about, speed);
-  let state = null, pressed = new Map();
+  let state = null, pressed = new Map(), first = true, left = Infinity;
 
   function live(told) {
+    const still = state?.mode === "keeping"; // what was last measured is over
     facts(status, [
-      ["fingertips", told.opening === null || told.opening === undefined ? "" : `${Math.round(1000 * told.opening)} mm`],
-      ["fastest joint", number(told.speed, 2, "rad/s")],
-      ["force", number(told.force, 1, "N")],
+      ["gripper opening", told.opening === null || told.opening === undefined ? "" : `${Math.round(1000 * told.opening)} mm`],
+      ["fastest joint", still ? "" : number(told.speed, 2, "rad/s")],
+      ["force", still ? "" : number(told.force, 1, "N")],
       ["commands in time", told.success_rate === null || told.success_rate === undefined ? "" : `${Math.round(100 * told.success_rate)} %`],
       ["latency", state?.simulated ? "" : number(1000 * told.latency, 1, "ms")],
       ["key to arm", told.delay_median === null ? "" : `${number(1000 * told.delay_median, 0, "ms")} (median)`],
-      ["late", told.late ? String(told.late) : ""],
+      ["commands too late", told.late ? String(told.late) : "", "Periods of the controller in which this program was too slow to send a command, in this episode"],
     ]);
     const driving = state?.mode === "driving";
-    over.replaceChildren(...(driving ? [tag(`step ${told.step ?? 0} of ${state.max_steps}`)] : []), ...(told.success ? [tag("✓ achieved", "good")] : []));
+    left = driving && told.step ? (state.max_steps - told.step) * state.control_dt : Infinity;
+    advise();
+    over.replaceChildren(...(driving ? [tag(`step ${told.step ?? 0} of ${state.max_steps}${left < Infinity ? `, ${Math.ceil(left)} s left` : ""}`, left < ENDING ? "warn" : "")] : []), ...(told.success ? [tag("✓ achieved", "good")] : []));
     const named = driving ? [...new Set(told.limited ?? [])] : [];
     limits.replaceChildren(...named.map((name) => tag(`▽ limited by ${name}`)), ...(driving && told.refused ? [tag(`▲ refused: ${told.refused}`)] : []));
     for (const id of told.did ?? []) answered(id);
@@ -74,28 +81,71 @@ function arm(view, side, page) {
     view.dataset.keyToPage = ms.toFixed(1);
     page.timing(id, ms);
   }
-  const press = (id) => () => pressed.set(id, performance.now());
+  const press = (id) => () => { pressed.set(id, performance.now()); nudge(); };
+
+  // Why keys move nothing, and what to press; nothing where they do.
+  function advice(told) {
+    const switches = told.simulated ? "" : `Hold ${shown("Shift")} and press `;
+    if (told.gone) return "No arm is connected: the first card says why";
+    if (told.mode === "freed") return page.holds$.value ? "Nobody was here, so the arm was given free. Connecting again …" : "Nobody was here, so the arm was given free. Take the controls, and it is connected again";
+    if (!page.holds$.value) return "Another page has the controls, keys here move nothing. The two stops work";
+    if (ill(told)) return told.state === "reflex" ? "The arm has stopped itself, keys move nothing: the first card says what to do" : "Keys move nothing: the first card says why";
+    if (told.mode === "idle") {
+      if (told.against && !told.simulated) return `Not where episodes begin. ${switches}G: it goes there slowly`;
+      return `${ended(told)}${switches ? `${switches}Enter` : "Press Enter"} to start${told.episodes.length ? " the next one" : ": keys move nothing before"}`;
+    }
+    if (told.mode === "waiting for the hand" && !told.simulated) return `Let go of ${shown("Shift")} and hold it anew, and it begins`;
+    if (told.mode === "keeping") return "Writing the episode down …";
+    if (told.mode !== "driving") return "";
+    if (told.held) return `${{ "page gone": "The page was gone, so the arm stands still. ", "controls moved": "You have the controls, the arm stands still. " }[told.why] ?? "On hold. "}Press P to go on`;
+    return told.switch ? "" : told.simulated ? "The arm stands still until this page is heard again" : `${shown("Shift")} is open: the arm stops`;
+  }
+
+  function ended(told) {
+    const last = told.newest && told.episodes.at(-1);
+    if (!last) return "";
+    return `${last.reason === "time limit" ? `The time was up (${Math.round(told.max_steps * told.control_dt)} s)` : `Ended: ${why(last)}`}. `;
+  }
+
+  function advise() {
+    if (!state) return;
+    const deaf = advice(state), ending = left < ENDING ? `${Math.max(0, Math.ceil(left))} s left, then the episode ends` : "";
+    const text = deaf || ending;
+    if (says.textContent !== text) says.textContent = text;
+    says.hidden = !text;
+    view.parentElement.dataset.deaf = Boolean(deaf);
+  }
+
+  // A key that moves nothing shows why.
+  function nudge() {
+    if (view.parentElement.dataset.deaf !== "true") return;
+    says.classList.remove("nudge");
+    void says.offsetWidth; // so that it plays anew
+    says.classList.add("nudge");
+  }
 
   function taken(told, root) {
     state = told;
     const [phase, tone] = MODES[told.mode] ?? [told.mode, ""];
-    const ill = ["reflex", "user_stopped", "guiding", "recovering"].includes(told.state);
+    const bad = ill(told);
     page.title(told.policy ? `Drive ${told.arm}` : `Drive ${told.arm} by hand`);
     const alone = told.mode === "driving" && told.simulated && !told.switch;
-    page.phase(told.held || alone ? "held" : ill ? told.state.replace("_", " ") : phase, told.held || alone ? "warn" : ill ? "danger" : tone);
+    page.phase(told.held || alone ? "held" : bad ? told.state.replace("_", " ") : phase, told.held || alone ? "warn" : bad ? "danger" : tone);
     Object.assign(root.dataset, { mode: told.mode, driver: told.driver, state: told.state, held: told.held, episodes: told.count, switch: told.switch });
     drawWheel(told);
-    drawTrouble(told, ill);
+    drawTrouble(told, bad);
     drawEpisodes(told);
     drawMessages(told);
-    page.keys(actions(told, ill));
+    page.keys(actions(told, bad));
+    advise();
   }
 
   function drawWheel(told) {
-    const who = { policy: "the policy", person: "you", nobody: "nobody" }[told.driver];
-    const lines = [element("p", { className: "big", textContent: who[0].toUpperCase() + who.slice(1) })];
+    const mine = page.holds$.value, stands = told.held || !told.switch;
+    const who = stands ? "Nobody" : { policy: "The policy", person: mine ? "You" : "Another page", nobody: "Nobody" }[told.driver];
+    const lines = [element("p", { className: "big", textContent: who })];
     if (told.task) lines.push(element("p", { className: "dim", textContent: `${told.instruction} (${told.task})` }));
-    lines.push(element("p", {}, mark(told.switch, told.switch ? "the switch is held" : "the switch is open")));
+    lines.push(element("p", {}, mark(told.switch, told.switch ? `the switch is held${mine ? "" : " by another page"}` : "the switch is open")));
     lines.push(element("p", { className: "dim", textContent: told.simulated
       ? "Simulated: Start holds the switch for you as long as this page is here. A key takes over, letting go gives back."
       : `Hold ${shown("Shift")}, the button below or a gamepad's shoulder, and it may move. Let go, and it stops.` }));
@@ -117,7 +167,7 @@ function arm(view, side, page) {
 
   function drawTrouble(told, ill) {
     const parts = [];
-    if (told.gone) parts.push(element("h2", { textContent: "No arm" }), element("p", { textContent: told.gone }), button("Connect again", "connect", () => page.do("connect")));
+    if (told.gone) parts.push(element("h2", { textContent: "No arm" }), element("p", { textContent: told.gone }), ...(told.help ? [element("p", { textContent: told.help })] : []), button("Connect again", "connect", () => page.do("connect")));
     else if (ill) {
       const last = told.episodes.at(-1);
       parts.push(element("h2", { textContent: `The arm has stopped itself: ${told.state.replace("_", " ")}` }));
@@ -134,29 +184,43 @@ function arm(view, side, page) {
 
   function drawEpisodes(told) {
     const rows = told.episodes.toReversed().map((one) => {
-      const row = element("li", { title: one.explained });
-      row.append(mark(one.success, one.reason), element("span", { className: "dim", textContent: one.corrected ? `you ${one.corrected} of ${one.steps} steps` : `${one.steps} steps` }), element("span", { className: "when", textContent: `${one.seconds.toFixed(1)} s` }));
+      const row = element("li", { title: one.explained, className: one.discarded ? "discarded" : "" });
+      const steps = one.corrected ? `you ${one.corrected} of ${one.steps}` : `${one.steps} steps`;
+      row.append(element("span", { className: "when", textContent: clock(one.at).slice(0, 5) }), mark(one.success, why(one)), element("span", { className: "dim", textContent: one.discarded ? "discarded" : steps }), element("span", { className: "when", textContent: `${one.seconds.toFixed(1)} s` }));
       return row;
     });
-    const rate = told.count ? `${told.successes} of ${told.count} achieved` : "None yet. Start one.";
+    const rate = told.count ? `${told.successes} of ${told.count} achieved` : rows.length ? "None that counts" : "None yet. Start one.";
     const parts = [element("p", { className: "num", textContent: rate })];
+    const last = told.episodes.at(-1);
+    if (last && last.folder === told.newest && told.mode === "idle" && page.holds$.value) parts.push(discarding(last));
     if (rows.length) parts.push(element("ul", { className: "list" }, ...rows));
-    if (told.kept) parts.push(element("p", { textContent: `${told.kept} of your steps are kept as demonstrations in ${told.dataset}.` }), element("code", { className: "dim", textContent: `robot-learn offline ${told.dataset} --algorithm bc` }));
+    if (told.kept) {
+      parts.push(element("p", { textContent: `${told.kept} steps in which you moved the arm are kept as demonstrations.${told.successes ? "" : " None of the episodes achieved the task: show that first."}` }));
+      parts.push(element("p", { className: "dim", textContent: "When this session has ended, a policy learns from them; that takes some minutes:" }), element("code", { className: "dim", textContent: `robot-learn offline ${told.dataset} --algorithm bc` }));
+    }
     kept.body.replaceChildren(...parts);
+  }
+
+  function discarding(last) {
+    const made = button(last.discarded ? "Count it after all" : "Discard the newest", "discard", () => page.do("discard", { on: !last.discarded }));
+    made.className = "quiet";
+    made.title = "Until the next one starts. Its recording stays";
+    return made;
   }
 
   function drawMessages(told) {
     for (const one of told.messages) {
-      if (seen.has(one.number)) continue;
-      if (one.tone === "trouble") page.toast(one.text);
-      seen.add(one.number);
+      const name = `${one.at} ${one.number}`; // numbers begin anew with the server
+      if (one.tone === "trouble" && !first && !seen.has(name) && one.text !== told.gone) page.toast(one.text); // no news is what was there before, nor what a card says
+      seen.add(name);
     }
+    first = false;
     said.hidden = !told.messages.length;
-    said.body.replaceChildren(element("ul", { className: "list" }, ...told.messages.toReversed().map((one) => element("li", { textContent: `${one.tone === "trouble" ? "▲ " : ""}${one.text}` }))));
+    said.body.replaceChildren(element("ul", { className: "list" }, ...told.messages.toReversed().map((one) => element("li", {}, element("span", { className: "when", textContent: clock(one.at) }), element("span", { textContent: `${one.tone === "trouble" ? "▲ " : ""}${one.text}` })))));
   }
 
   function actions(told, ill) {
-    const ready = told.mode === "idle" && !told.gone, drives = told.mode === "driving";
+    const mine = page.holds$.value !== false, ready = mine && told.mode === "idle" && !told.gone, drives = mine && told.mode === "driving";
     const list = [
       { id: "stop", key: " ", label: "Stop", tone: "danger", group: "halt", always: true, hint: "Stop softly, within all limits", does: () => page.do("stop", { kind: "soft" }) },
       { id: "emergency", key: "Escape", label: "Emergency", tone: "danger", group: "halt", always: true, hint: "Stop as fast as the arm can", does: () => page.do("stop", { kind: "hard" }) },
@@ -168,7 +232,7 @@ function arm(view, side, page) {
     if (told.turns) list.push(...TURNS.map(([id, key, label]) => ({ id, key, label, group: "move", hold: true, does: press(id) })));
     if (told.grips) list.push({ id: "open", key: "o", label: "Open", group: "grip", does: () => page.do("grip", { open: true }) }, { id: "close", key: "c", label: "Close", group: "grip", does: () => page.do("grip", { open: false }) });
     list.splice(4, 0, told.simulated
-      ? { id: "reset", key: "n", label: "New start", group: "go", off: !ready, does: () => page.do("reset") }
+      ? { id: "reset", key: "n", label: "New start", group: "go", off: !ready, hint: "Another start of the world, without driving; Start draws one by itself after an episode", does: () => page.do("reset") }
       : { id: "go", key: "g", label: "Go to start", group: "go", off: !ready || ill, does: () => page.do("go") });
     return list;
   }
@@ -239,7 +303,7 @@ function recording(view, side, page) {
     view.dataset.at = told.at.toFixed(3);
     facts(status, [
       ["state", told.state], ["errors", (told.errors ?? []).join(", ")], ["limited by", (told.limited ?? []).join(", ")],
-      ["fingertips", told.opening === null ? "" : `${Math.round(1000 * told.opening)} mm`], ["fastest joint", number(told.speed, 2, "rad/s")],
+      ["gripper opening", told.opening === null ? "" : `${Math.round(1000 * told.opening)} mm`], ["fastest joint", number(told.speed, 2, "rad/s")],
       ["force", number(told.force, 1, "N")], ["commands in time", `${Math.round(100 * told.success_rate)} %`],
     ]);
   }
@@ -257,10 +321,13 @@ function card(title) {
 
 function facts(where, rows) {
   const list = element("dl", { className: "facts" });
-  for (const [name, value] of rows) if (value) list.append(element("dt", { textContent: name }), element("dd", { textContent: value }));
+  for (const [name, value, title = ""] of rows) if (value) list.append(element("dt", { textContent: name, title }), element("dd", { textContent: value, title }));
   where.body.replaceChildren(list);
 }
 
+const ill = (told) => ["reflex", "user_stopped", "guiding", "recovering"].includes(told.state);
+const why = (one) => (one.reason === "person stopped" ? STOPS[one.emergency ? "emergency" : "soft"] : one.reason);
+const clock = (at) => new Date(1000 * at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const tag = (text, tone = "") => element("span", { className: `tag ${tone}`, textContent: text });
 const mark = (good, text) => element("span", { className: good ? "yes" : "no", textContent: `${good ? "✓" : "○"} ${text}` });
 const number = (value, digits, unit) => (value === null || value === undefined || Number.isNaN(value) ? "" : `${value.toFixed(digits)} ${unit}`);

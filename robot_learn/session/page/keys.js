@@ -1,13 +1,16 @@
 // Keys as labelled buttons: the same act by keyboard, mouse, touch and gamepad; and what is held down at this moment.
 
+const SLIP = 12; // px beside its button that a finger may be
+
 /** One action: {id, key, label, does, also, hold, tone, group, repeat, first, always}. `key` as KeyboardEvent.key names it. */
 export class Keys {
-  constructor({ bar, dialog, help, toast, beat }) {
-    Object.assign(this, { bar, dialog, toast, beat, actions: [], down: new Map(), pads: null, pressed: new Set() });
+  constructor({ bar, dialog, help, toast, beat, mine }) {
+    Object.assign(this, { bar, dialog, toast, beat, mine, actions: [], down: new Map(), pads: null, pressed: new Set() });
     addEventListener("keydown", (event) => this.#keydown(event));
     addEventListener("keyup", (event) => this.#release(event.code || event.key)); // with Shift a key's name changes
     // Here and not on the button, which may be drawn anew while it is held.
     for (const end of ["pointerup", "pointercancel"]) addEventListener(end, (event) => this.#release(`pointer ${event.pointerId}`));
+    addEventListener("pointermove", (event) => this.#moved(event));
     // A page that is not looked at holds nothing.
     addEventListener("blur", () => this.#releaseAll());
     document.addEventListener("visibilitychange", () => document.hidden && this.#releaseAll());
@@ -105,6 +108,7 @@ export class Keys {
 
   #hold(by, action) {
     if (this.down.has(by) || action.off) return;
+    if (!this.mine()) { this.toast("Another page holds the controls: take them first, at the top", "note"); return; }
     this.down.set(by, action.id);
     this.#find(action.id)?.classList.add("held");
     this.beat();
@@ -118,6 +122,14 @@ export class Keys {
     this.#find(id)?.classList.remove("held");
     this.beat();
     this.actions.find((one) => one.id === id)?.released?.();
+  }
+
+  /** A finger or pointer that slips off its button lets go: whoever looks at the robot does not see it. */
+  #moved({ pointerId, clientX, clientY }) {
+    const box = this.down.has(`pointer ${pointerId}`) && this.#find(this.down.get(`pointer ${pointerId}`))?.getBoundingClientRect();
+    if (!box) return;
+    const aside = Math.max(box.left - clientX, clientX - box.right, box.top - clientY, clientY - box.bottom);
+    if (aside > SLIP) this.#release(`pointer ${pointerId}`);
   }
 
   #releaseAll() { for (const by of [...this.down.keys()]) this.#release(by); }
@@ -135,7 +147,9 @@ export class Keys {
       row.append(element("kbd", { textContent: [action.key, ...(action.also ?? [])].map(shown).join(" ") }), element("span", { textContent: action.hint ?? action.label }));
       return row;
     });
-    this.dialog.replaceChildren(element("h2", { textContent: "Keys" }), ...rows, element("p", { className: "dim", textContent: "? or Escape closes this" }));
+    const escape = this.actions.find((one) => one.always && one.key === "Escape");
+    const closing = escape ? `? closes this. Escape does, too, and is ${escape.label} all the same.` : "? or Escape closes this";
+    this.dialog.replaceChildren(element("h2", { textContent: "Keys" }), ...rows, element("p", { className: "dim", textContent: closing }));
     this.dialog.showModal();
   }
 

@@ -18,7 +18,7 @@ from robot_learn.session.activity import Person, Place
 from robot_learn.session.comment.activity import MAIL, Comment
 from robot_learn.session.comment.opening import offers
 from robot_learn.session.comment.previews import read_summary
-from robot_learn.session.comment.view import diff
+from robot_learn.session.comment.view import about_model, diff
 from robot_learn.session.comment.work import Show, round_maker
 from tests.robot_learn.refining import STEPS, Lab, lab_of, program, run_of
 from tests.robot_learn.session.inline import Inline
@@ -139,6 +139,107 @@ def test_a_preview_that_nobody_waits_for_any_more_is_not_taken_for_the_next(less
     assert lesson.do("preview", weights={"upright": 4.0})["preview"]["of"] == 15.0
     lesson.shower.release()
     assert lesson.settle()["preview"]["weights"] == {"upright": 4.0}
+
+
+def test_a_sentence_that_is_taken_back_leaves_the_preview_of_the_weights(lesson: Lesson) -> None:
+    preview = lesson.do("preview", weights={"upright": 2.0})["preview"]
+    assert lesson.do("say", text="Higher.")["preview"] == preview
+    assert lesson.do("undo")["preview"] == preview
+    assert lesson.comment.files()[preview["video"]].exists()
+    lesson.do("weigh", weights={"upright": 2.0})
+    assert lesson.do("undo")["preview"] is None, "it was tried in earnest since"
+
+
+def test_a_rejected_edit_leaves_the_preview_of_the_weights(lesson: Lesson) -> None:
+    preview = lesson.do("preview", weights={"upright": 2.0})["preview"]
+    lesson.do("say", text="Higher.")
+    assert lesson.reply(program(0.8))["preview"] is None, "of the edit nothing was previewed yet"
+    assert lesson.do("preview")["preview"]["weights"] == {"upright": 1.0}
+    assert lesson.do("reject")["preview"] == preview
+
+
+def test_a_preview_of_weights_that_is_still_made_gives_way_to_one_of_the_edit(lesson: Lesson) -> None:
+    lesson.shower.hold = True
+    lesson.do("preview", weights={"upright": 2.0})
+    lesson.do("say", text="Higher.")
+    assert lesson.reply(program(0.8))["preview"] is None
+    assert lesson.do("preview")["preview"]["of"] == 15.0
+    lesson.shower.release()
+    assert lesson.settle()["preview"]["weights"] == {"upright": 1.0}
+    assert [order.program for order in lesson.shower.orders][-1] == program(0.8)
+
+
+def worsened(run: Run) -> Lesson:
+    """A lesson whose second round succeeds less often than its first."""
+    lesson = Lesson(run)
+    for said, quality in (("Higher.", 0.9), ("Lower.", 0.4)):
+        lesson.do("say", text=said)
+        lesson.reply(program(quality))
+        lesson.do("accept")
+    return lesson
+
+
+def test_a_round_that_succeeds_less_often_waits_for_the_person_to_choose(run: Run) -> None:
+    lesson = worsened(run)
+    state = lesson.comment.state()
+    assert state["choice"] == {"round": 2, "before": 1}
+    assert [each["success"] for each in state["rounds"]] == [[2, 20], [18, 20], [8, 20]]
+    for act in ({"what": "say", "text": "On."}, {"what": "weigh", "weights": {"upright": 2.0}}):
+        with pytest.raises(UserError, match="round 2 succeeds less often than round 1: keep it, or go back"):
+            lesson.do(**act)
+    assert Lesson(run).comment.state()["choice"] == state["choice"], "a restart does not choose either"
+
+
+def test_going_back_from_a_worse_round_makes_the_one_before_current(run: Run) -> None:
+    state = worsened(run).do("undo")
+    assert (state["current"], state["shown"], state["choice"]) == (1, 1, None)
+
+
+def test_a_worse_round_that_is_kept_goes_on_and_nobody_is_asked_again(run: Run) -> None:
+    lesson = worsened(run)
+    state = lesson.do("keep")
+    assert (state["current"], state["choice"]) == (2, None)
+    assert Lesson(run).comment.state()["choice"] is None
+    with pytest.raises(UserError, match="nothing to choose"):
+        lesson.do("keep")
+    assert lesson.do("say", text="Higher again.")["rounds"][3]["parent"] == 2
+
+
+def test_who_prefers_the_worse_of_two_rounds_has_chosen(run: Run) -> None:
+    state = worsened(run).do("prefer", a=2, b=1, choice=2)
+    assert (state["current"], state["choice"], state["preferred_over"]) == (2, None, [1])
+
+
+def test_a_folder_that_is_no_run_is_named_as_the_person_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = Place(Path("runs/session/comment"), Path("runs"))
+    with pytest.raises(UserError, match=r"^runs/none is not a run folder"):
+        Comment("runs/none", place)
+
+
+def test_a_run_may_be_named_without_the_folder_of_runs(run: Run) -> None:
+    idle = Inline(no_preview)
+    comment = Comment(run.path.name, Place(run.path.parent / "session", run.path.parent), idle, idle)
+    assert comment.refinement.run.path == run.path
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("recordings", "mailbox:FOLDER"),
+        ("recordings:mine", None),
+        ("mailbox:box", None),
+        ("openai:some", "OPENAI_API_KEY is not set"),
+        ("anthropic:some", "ANTHROPIC_API_KEY is not set"),
+    ],
+)
+def test_the_page_knows_what_a_model_lacks(spec: str, says: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    missing = about_model(spec)["missing"]
+    assert missing is None if says is None else says in missing
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:1")  # another's server lacks no key of OpenAI's
+    assert (about_model(spec)["missing"] is None) == (says is None or spec == "openai:some")
 
 
 def test_weights_of_ones_own_need_no_model(run: Run, lab: Lab) -> None:

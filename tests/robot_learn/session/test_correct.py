@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from controllers import constraint
 from controllers.mpc import Mpc
 from controllers.systems import SYSTEMS, game
-from robot_learn.alignment.record import entries_of
+from robot_learn.alignment.held_out import held_out
+from robot_learn.alignment.record import entries_of, learned
 from robot_learn.cli import main
 from robot_learn.errors import UserError
 from robot_learn.session.activity import Person, Place
 from robot_learn.session.correct.activity import CorrectActivity, offers, open_activity
+from robot_learn.session.correct.ends import SHOWN, Film, Filmed, read_result
 from robot_learn.session.correct.record import wanted_setting
 from robot_learn.session.headless.keyed import KeyedHuman, play
 
@@ -172,6 +175,106 @@ def test_undo_takes_the_last_correction_back(activity: CorrectActivity) -> None:
     assert activity.state()["taught"] == 0
 
 
+def test_a_page_tells_what_of_the_corrections_is_still_in_force(activity: CorrectActivity) -> None:
+    for direction in ("left", "right"):
+        activity.do("push", {"direction": direction}, ADA)
+    activity.do("fine", {}, ADA)
+    assert activity.state()["standing"] == {"corrections": 2, "fine": 1, "silence": 0}
+    assert activity.do("undo", {}, ADA)["text"] == "this is fine"  # type: ignore[index]
+    assert activity.do("undo", {}, ADA)["text"] == "push right"  # type: ignore[index]
+    activity.do("push", {"direction": "right"}, ADA)
+    told = activity.state()
+    assert told["standing"] == {"corrections": 2, "fine": 0, "silence": 0}
+    assert [(word["text"], word["fate"]) for word in told["corrections"]] == [
+        ("push left", ""),
+        ("push right", "taken back"),
+        ("this is fine", "taken back"),
+        ("push right", ""),
+    ]
+
+
+def test_an_undo_takes_back_what_silence_has_said_since(place: Place) -> None:
+    """So the lessons that are told to be in force are those that the learner has cuts of."""
+    activity = open_activity("uav-gate", place)
+    activity.do("step", {}, ADA)
+    activity.do("push", {"direction": "left"}, ADA)
+    first = activity.state()["standing"]
+    for _ in range(150):
+        activity.do("step", {}, ADA)
+        if activity.state()["standing"]["silence"] > first["silence"]:
+            break
+    told = activity.state()
+    cuts = set(activity.session.learner.hypotheses.corrections.tolist())
+    assert told["standing"]["silence"] == sum(number < 0 for number in cuts) > first["silence"]
+    kept = constraint.load(activity._run.file("constraint.json"))
+    assert np.array_equal(kept.theta, activity.session.learner.theta)  # silence is kept, too
+    activity.do("undo", {}, ADA)
+    assert activity.state()["standing"] == first | {"corrections": 0}
+    assert set(activity.session.learner.hypotheses.corrections.tolist()) == {-n - 1 for n in range(first["silence"])}
+    assert activity.state()["counts"]["silence"] == told["counts"]["silence"]
+    activity.close()
+
+
+def test_what_was_learned_is_on_the_disk_after_each_correction(activity: CorrectActivity) -> None:
+    """A killed server leaves what the terminal's command leaves at its end."""
+    path = activity._run.file("constraint.json")
+    assert not path.exists()
+    go(activity)
+    for what, arguments in (("push", {"direction": "left"}), ("fine", {}), ("undo", {})):
+        activity.do(what, arguments, ADA)
+        kept, wanted = (
+            constraint.load(path, game("pendulum").system),
+            learned(activity.session, activity._run.path.name),
+        )
+        assert np.array_equal(kept.theta, activity.session.learner.theta)
+        assert (kept.source, kept.uncertainty.corrections) == (wanted.source, wanted.uncertainty.corrections)  # type: ignore[union-attr]
+
+
+def test_a_satisfied_person_stays_so_when_the_server_is_killed_before_the_check(place: Place) -> None:
+    first = open_activity("pendulum", place)
+    first.do("satisfied", {}, ADA)
+    assert (first._run.path / "constraint.json").exists()
+    assert read_result(first._run) == {"outcome": "satisfied"}
+    # Killed: nothing is closed, nothing ticks.
+    again = open_activity("pendulum", place)
+    assert again.state()["phase"] == "over"
+    assert until(again, lambda told: "passed" in (told["check"] or {}))["check"]["episodes"] == 3
+    again.close()
+    first.close()
+
+
+def test_the_first_held_out_episodes_are_shown_as_they_were_driven(activity: CorrectActivity) -> None:
+    activity.do("satisfied", {}, ADA)
+    seen: dict[int, list[np.ndarray]] = {}
+
+    def ends(told: dict[str, Any]) -> bool:
+        if told["shown"]:
+            assert told["shown"]["of"] == SHOWN
+            states = seen.setdefault(told["shown"]["episode"], [])
+            states.append(activity._shown.states[0])
+        return "passed" in (told["check"] or {}) and told["shown"] is None
+
+    until(activity, ends)
+    assert sorted(seen) == [1, 2, 3]
+    for states in seen.values():
+        assert len(np.unique(np.array(states), axis=0)) > 10
+
+
+def test_a_film_changes_nothing_of_what_is_measured() -> None:
+    played = game("pendulum")
+    film = Film(played)
+    filmed = held_out(played, Filmed(played, played.truth.copy() * 0.9, film), played.truth * 0.9, 2)
+    assert film.look(0.0) is None  # the theta that was driven under was another object: starts are not shown
+    theta = played.truth * 0.9
+    assert (
+        held_out(played, Filmed(played, theta, film), theta, 2)
+        == filmed
+        == held_out(played, Mpc(played.system), theta, 2)
+    )
+    assert film.look(0.0) == 0.0
+    assert film.told(complete=False) == {"episode": 1, "of": 3, "unsafe": False}
+
+
 def test_single_steps_are_for_pauses(activity: CorrectActivity) -> None:
     activity.do("step", {}, ADA)
     assert (activity.state()["step"], activity.state()["phase"]) == (1, "paused")
@@ -212,9 +315,8 @@ def test_the_end_is_checked_and_kept_and_another_session_may_begin(place: Place)
     activity.do("satisfied", {}, ADA)
     check = until(activity, lambda told: told["check"] and "passed" in told["check"])["check"]
     assert check["episodes"] == 3
-    assert (activity._run.path / "constraint.json").exists() is False
-    activity.close()
     assert (activity._run.path / "constraint.json").exists()
+    activity.close()
     again = open_activity("pendulum", place)
     told = again.state()
     assert (told["phase"], told["outcome"], told["check"]) == ("over", "the person is satisfied", check)
@@ -256,6 +358,7 @@ def test_a_doubted_correction_is_confirmed_by_the_person(place: Place) -> None:
     activity.do("confirm", {"meant": False}, ADA)
     assert entries_of(activity._run)[-1].kind == "denied"
     assert entries_of(activity._run)[-1].about == doubted["number"]
+    assert activity.state()["corrections"][doubted["number"] - 1]["fate"] == "not meant"
     activity.close()
 
 

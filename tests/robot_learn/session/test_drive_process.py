@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from robot_learn.data import store
 from robot_learn.deployment.settings import Settings
 from robot_learn.errors import UserError
 from robot_learn.session.activity import Person
-from robot_learn.session.drive.activity import Drive
+from robot_learn.session.drive.activity import FREED, Drive
 
 ME, OTHER = Person("me", "one", True), Person("", "two", False)
 PATIENCE = 150.0  # [s] on a machine that has other things to do
@@ -102,7 +103,7 @@ def test_a_person_takes_over_from_a_policy_and_what_they_did_is_kept(make: Calla
     deployed = store.load("franka/push/deployed", tmp_path / "data")
     assert deployed.num_steps == len(steps)
     shown = store.load("franka/push/interventions", tmp_path / "data")
-    assert shown.num_steps == len(people) == episode["kept"]
+    assert shown.num_steps == len(moved) == episode["kept"]
     assert [json.loads(line) for line in (tmp_path / "own" / "timings.jsonl").read_text().splitlines()]
 
 
@@ -117,6 +118,7 @@ def test_a_simulated_arm_holds_while_the_page_is_gone_and_goes_on_when_told(make
     page.until(lambda: page.drive.live()["speed"] < 0.01)
     stood = page.drive.live()["step"]
     page.until(lambda: page.drive.state()["held"])  # after a while it wants to be told
+    assert page.drive.state()["why"] == "page gone"
     page.there, page.held = True, ()
     waited = time.monotonic() + 0.3
     page.until(lambda: time.monotonic() > waited)
@@ -126,6 +128,75 @@ def test_a_simulated_arm_holds_while_the_page_is_gone_and_goes_on_when_told(make
     page.act("stop", kind="hard")
     page.until(lambda: page.drive.state()["count"] == 1)
     assert "Emergency stop was pressed" in page.drive.state()["episodes"][0]["explained"]
+
+
+def test_an_arm_stands_still_when_the_controls_go_to_another_page_until_that_says_go_on(
+    make: Callable[..., Page],
+) -> None:
+    page = make("hand:franka/reach")
+    page.act("start")
+    page.mode("driving")
+    page.until(lambda: (page.drive.live()["step"] or 0) > 3)
+    page.drive.hand((), (), Person("", "two", True), 0.01)
+    waited = time.monotonic() + 0.5
+    while time.monotonic() < waited or not page.drive.state()["held"]:
+        page.drive.hand((), (), Person("", "two", True), 0.01)
+        page.drive.tick(time.monotonic())
+        time.sleep(0.01)
+        assert time.monotonic() < waited + PATIENCE
+    assert page.drive.state()["why"] == "controls moved"
+
+
+def test_without_a_page_an_arm_at_rest_is_given_free_for_others_and_a_page_connects_it_again(
+    make: Callable[..., Page], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = make("hand:franka/reach")
+    page.act("start")
+    page.mode("driving")
+    page.act("stop", kind="soft")
+    page.until(lambda: page.drive.state()["mode"] == "idle" and page.drive.state()["count"] == 1)
+    other = Drive(page.drive.settings, tmp_path / "other")
+    try:
+        waiting = Page(other)
+        waiting.mode("gone")
+        assert re.search(r"another process adds to .*process \d+: ", other.state()["gone"])
+        assert "Ctrl-C" in other.state()["help"]
+        monkeypatch.setitem(FREED, "idle", 0.5)
+        page.there = False
+        page.mode("freed")
+        page.drive.do("stop", {}, OTHER)  # nothing is there to stop, and nobody is told off for it
+        page.drive.do("stop", {"kind": "hard"}, ME)
+        with pytest.raises(UserError, match="given free"):
+            page.act("start")
+        waiting.act("connect")
+        waiting.mode("idle")
+    finally:
+        other.close()
+    page.there = True
+    page.mode("idle")
+    assert page.drive.state()["count"] == 1
+    assert page.drive.state()["episodes"][0]["reason"] == "person stopped"
+
+
+def test_an_episode_is_discarded_from_the_page_until_the_next_one_starts(make: Callable[..., Page]) -> None:
+    page = make("hand:franka/reach")
+    page.act("start")
+    page.held = ("left",)
+    page.until(lambda: (page.drive.live()["step"] or 0) > 25)
+    page.act("stop", kind="soft")
+    page.until(lambda: bool(page.drive.state()["newest"]))
+    page.held = ()
+    assert page.drive.state()["kept"] > 5
+    page.act("discard", on=True)
+    page.until(lambda: page.drive.state()["episodes"][0]["discarded"])
+    assert (page.drive.state()["count"], page.drive.state()["kept"]) == (0, 0)
+    page.act("discard", on=False)
+    page.until(lambda: page.drive.state()["count"] == 1)
+    assert page.drive.state()["kept"] > 5
+    page.mode("idle")
+    page.act("start")
+    page.mode("driving")
+    assert page.drive.state()["newest"] == ""
 
 
 def test_only_the_page_that_holds_the_controls_starts_and_any_page_stops(make: Callable[..., Page]) -> None:

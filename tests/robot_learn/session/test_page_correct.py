@@ -91,6 +91,8 @@ def test_a_person_teaches_with_keys_and_clicks(served: Served, chromium: Any, tm
         page.click("[data-act=undo]")
         until(lambda: said(tmp_path, "undo"), "an undo")
         until(lambda: told(page)["taught"] == 2, "the page tells it")
+        until(lambda: "Taken back: this is fine" in page.inner_text(".told"), "what was taken back")
+        assert page.inner_text(".list s") == "this is fine"
         page.keyboard.press("?")
         assert page.is_visible("dialog")
         shoot(page, "correct-keys")
@@ -109,6 +111,44 @@ def test_a_person_teaches_with_keys_and_clicks(served: Served, chromium: Any, tm
     assert {"push", "fine", "undo", "stop"} <= {what for what, _ in acts}
     assert np.median([seconds for what, seconds in acts if what == "push"]) < 5.0
     assert base.execute("SELECT COUNT(*) FROM timings WHERE act = 'push'").fetchone()[0] >= 2
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (900, 700)])
+def test_no_key_moves_whatever_the_robot_does(chromium: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+    """A hand that goes for the emergency stop finds it."""
+    served = Served("correct", "reacher", folder=tmp_path)
+    try:
+        with page_of(chromium, served.url, size=size) as page:
+            opened(page)
+
+            def boxes() -> list[list[float]]:
+                found: list[list[float]] = page.eval_on_selector_all(
+                    ".bar .act", "all => all.map((one) => Object.values(one.getBoundingClientRect().toJSON()))"
+                )
+                return found
+
+            before = boxes()
+            assert len(before) == 7
+            page.keyboard.press("u")
+            until(lambda: "nothing to take back" in page.inner_text(".told"), "that there is nothing")
+            start(page)
+            assert (told(page)["phase"], boxes()) == ("running", before)
+            page.keyboard.press("ArrowRight")
+            until(lambda: told(page)["taught"], "a push")
+            page.keyboard.press("Enter")
+            until(lambda: told(page)["phase"] == "paused", "it stands")
+            assert boxes() == before
+            page.keyboard.press("a")
+            until(lambda: told(page)["asks"], "it may ask")
+            page.keyboard.press("Escape")
+            until(lambda: "Sure?" in page.inner_text("[data-act=satisfied]"), "the question")
+            assert boxes() == before
+            page.keyboard.press("Escape")
+            until(lambda: told(page)["shown"], "it drives by itself")
+            until(lambda: "By itself: fresh episode 1 of 3" in page.inner_text(".told"), "and says so")
+            assert boxes() == before
+    finally:
+        served.stop()
 
 
 def test_a_reload_a_second_tab_and_a_killed_server_lose_nothing(served: Served, chromium: Any, tmp_path: Path) -> None:

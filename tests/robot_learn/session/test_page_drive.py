@@ -79,7 +79,7 @@ def test_a_person_takes_over_from_a_policy_with_a_key_holds_and_stops(
         wait(page, held="false")
         page.keyboard.press(" ")
         wait(page, mode="idle", episodes="1")
-        page.get_by_text("person stopped").wait_for()
+        page.locator(".list").get_by_text("soft stop").wait_for()
         shoot(page, "drive-stopped")
     served.stop()
     steps = steps_of(tmp_path)
@@ -90,7 +90,7 @@ def test_a_person_takes_over_from_a_policy_with_a_key_holds_and_stops(
     assert steps[0]["who"] == "policy"
     heights = [one["observation"]["q"] for one in people]
     assert np.abs(np.diff(heights, axis=0)).max() > 1e-3  # and it moved
-    assert load("franka/reach/interventions", tmp_path / "data").num_steps == len(people)
+    assert load("franka/reach/interventions", tmp_path / "data").num_steps == len(moved)
 
 
 def test_a_person_alone_drives_by_buttons_and_an_emergency_stop_works_while_typing(
@@ -147,6 +147,47 @@ def test_a_reload_holds_the_arm_and_goes_on_and_a_closed_page_holds_it_for_good(
         wait(page, mode="idle", episodes="1")
 
 
+def test_where_keys_move_nothing_the_page_says_why_and_what_to_press(chromium: Any, serve: Any) -> None:
+    served = serve("mujoco:fr3 hand:franka/reach")
+    with page_of(chromium, served.url) as page:
+        wait(page, mode="idle", deaf="true")
+        page.get_by_text("Press Enter to start").wait_for()
+        page.get_by_label("Speed").fill("0.5")
+        page.keyboard.press("Enter")
+        wait(page, mode="driving", deaf="false")
+        with page_of(chromium, served.url, size=(900, 700)) as other:
+            other.get_by_text("Another page has the controls").wait_for()
+            other.locator("main[data-switch=true]").wait_for(timeout=1000 * SECONDS)
+            until(lambda: other.locator(".big").first.text_content() == "Another page", "who drives")
+            assert other.get_by_role("button", name="Hold").is_disabled()
+            other.get_by_role("button", name="Take the controls").click()
+            other.get_by_text("Press P to go on").wait_for()
+            assert other.locator(".big").first.text_content() == "Nobody"
+            page.get_by_text("Another page has the controls").wait_for()
+            other.keyboard.press("p")
+            wait(other, deaf="false")
+            other.keyboard.press("Escape")
+            wait(other, mode="idle", episodes="1")
+            other.locator(".list").get_by_text("emergency stop").wait_for()
+            other.get_by_role("button", name="Discard").click()
+            wait(other, episodes="0")
+    served.stop()
+    with page_of(chromium, serve("mujoco:fr3 hand:franka/reach").url) as page:
+        wait(page, mode="idle")
+        page.get_by_text("discarded").wait_for()  # from the disk
+
+
+def test_an_old_trouble_does_not_come_back_as_a_message_with_a_reload(chromium: Any, serve: Any) -> None:
+    served = serve("mujoco:fr3 script:franka/drawer")  # which cannot be driven
+    with page_of(chromium, served.url) as page:
+        wait(page, mode="gone")
+        page.reload()
+        wait(page, mode="gone")
+        page.wait_for_timeout(500)
+        assert page.locator(".toast").count() == 0
+        assert page.locator(".card", has_text="What happened").locator(".when").count() >= 1
+
+
 def _stands(tmp_path: Path) -> bool:
     """No step within a second."""
     import time
@@ -170,7 +211,7 @@ def test_a_killed_server_stops_the_arm_and_its_episode_joins_the_dataset(
         page.keyboard.up("a")
         try:
             until(lambda: list(tmp_path.glob("runs/session/*/deployments/*/*/outcome.json")), "an outcome")
-            wait(page, mode="idle", episodes="0")
+            wait(page, mode="idle", episodes="1")  # that which was on the disk
         finally:
             again.stop()
     (outcome,) = tmp_path.glob("runs/session/*/deployments/*/*/outcome.json")
