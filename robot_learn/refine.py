@@ -199,7 +199,7 @@ class Refinement(Rounds):
             folder=place.path,
         )
         self._fill(place, written, Run.open(self._trained(this)) if warm else None)
-        self.keep(replace(this, state="written"))
+        self.keep(replace(this, state="written", warm=warm))
         return written.replies[-1].model
 
     def _fill(

@@ -33,6 +33,7 @@ class Round:
     over: tuple[int, ...] = ()  # the rounds that the parent was preferred to
     request: str | None = None  # what the model is asked, whole
     sample: int = 0  # which of several replies to it
+    warm: bool = False  # its training began with what the parent's policy had learned
     steps: int | None = None  # of the training
     successes: int | None = None  # of `episodes` on validation seeds
     episodes: int = 0

@@ -5,7 +5,7 @@ from rewards.language.examples import Example, Library, Measured, Origin, best
 from rewards.language.prompt import build_prompt, examples_in, schema_text
 from rewards.language.replay import recorded_prompt
 from rewards.language.retrieval import Neighbour, neighbours, retrieve
-from rewards.language.revise import Feedback, Rejected, revision_request
+from rewards.language.revise import Feedback, Rejected, drafts, revision_request
 from rewards.language.write import (
     Attempt,
     NoProgramError,
@@ -34,6 +34,7 @@ __all__ = [
     "build_prompt",
     "connect_embedder",
     "converse",
+    "drafts",
     "examples_in",
     "extract_code",
     "load_conversation",

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rewards.models import Message
+
 CURVE_ROWS, EPISODE_ROWS = 6, 6
 NOISE = 1e-9  # what rounding leaves of a 0
 
+_OPENING = "Your reward was tried. Improve it."  # of each request; recorded replies answer it to the letter
 _ANSWER = """\
 # Answer
 
@@ -66,9 +69,15 @@ class Rejected:
     feedback: Feedback
 
 
+def drafts(conversation: Sequence[Message]) -> list[tuple[Message, ...]]:
+    """What each accepted program of a conversation answers: the prompt, and the conversation up to each revision."""
+    revised = (n for n, turn in enumerate(conversation) if turn.role == "user" and turn.text.startswith(_OPENING))
+    return [tuple(conversation[: end - 1]) for end in (*revised, len(conversation))]
+
+
 def revision_request(feedback: Feedback) -> str:
     """The user message that sends a program back to the model that wrote it."""
-    parts = ["Your reward was tried. Improve it."]
+    parts = [_OPENING]
     if feedback.steps is not None or feedback.episodes:
         parts.append("# How it went\n\n" + _outcome(feedback))
     if feedback.curve:

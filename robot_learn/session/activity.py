@@ -46,6 +46,11 @@ class Place:
     out: Path  # where runs lie
     options: Mapping[str, str] = field(default_factory=dict)  # of the command, as far as they were given: "policy", ...
 
+    def run(self, what: str) -> Path:
+        """A run by its folder, or by its name alone among those that lie here; messages name it as it was given."""
+        inside = self.out / what
+        return inside if inside.exists() and not Path(what).exists() else Path(what)
+
 
 @dataclass(frozen=True)
 class Offer:

@@ -11,16 +11,20 @@ from typing import Any
 import pytest
 
 import sims
+from rewards.language import Feedback, build_prompt, revision_request
+from rewards.models import Message, Reply, Request
+from rewards.program import language_reference
 from robot_learn import runs
 from robot_learn.cli import main
 from robot_learn.errors import UserError
 from robot_learn.evaluation import wilson_interval
 from robot_learn.launcher import Finished, Job, LocalProcesses
+from robot_learn.metrics import read_progress
 from robot_learn.runs import Run
 from robot_learn.text2reward import cells as matrix
 from robot_learn.text2reward.cells import SOURCES, SUITES, Cell, Source, cells
 from robot_learn.text2reward.page import page
-from robot_learn.text2reward.run import result_file, run_cells, written_reward
+from robot_learn.text2reward.run import places, result_file, run_cells, written_reward
 from robot_learn.text2reward.table import Summary, markdown, matches, read_results, verdicts
 
 
@@ -111,7 +115,8 @@ def test_a_training_that_fails_says_so_and_the_others_go_on(tmp_path: Path, monk
 def test_a_refined_reward_is_the_last_reply_of_a_conversation_and_recorded() -> None:
     folder = Path(__file__).resolve().parents[2] / "benchmarks"
     names = sorted(path.name for path in (folder / "refined").iterdir())
-    tasks = [name for name in SUITES["fifty"] + SUITES["maniskill"] if name.replace("/", "-") in names]
+    tasks = [name for names_of in SUITES.values() for name in names_of if name.replace("/", "-") in names]
+    tasks = list(dict.fromkeys(tasks))
     assert len(tasks) == len(names) > 0
     for name in tasks:
         written = written_reward(Cell(name, "refined", 0), folder)
@@ -120,6 +125,45 @@ def test_a_refined_reward_is_the_last_reply_of_a_conversation_and_recorded() -> 
         assert written.replies[-1].model != "unnamed (by mailbox)"
     with pytest.raises(UserError, match="nobody has refined"):
         written_reward(Cell("metaworld/drawer-open", "refined", 0), folder)
+
+
+def test_a_round_that_went_on_with_a_policy_is_a_lesson_after_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = Cell("mujoco/hopper", "refined", 0)
+    monkeypatch.setitem(matrix.SETTINGS, "mujoco", {"total_steps": 400, "num_envs": 4, "n_steps": 50, "minibatches": 4})
+    monkeypatch.setattr("robot_learn.text2reward.run.EPISODES", 2)
+    task = sims.task(cell.task)
+    messages, replies = list(build_prompt(task, language_reference())), {}
+    for number in range(4):  # the run's own program, and three rounds
+        text = f"```python\ndef reward(scene, action):\n    return {{'r{number}': scene.torso.x_velocity}}\n```"
+        replies[len(messages)] = text
+        said = Message("user", revision_request(Feedback(said=f"wrong {number}")))
+        messages += [Message("assistant", text)] + [said] * (number < 3)
+    place = tmp_path / "refined" / "mujoco-hopper"
+    place.mkdir(parents=True)
+    (place / "conversation.json").write_text(json.dumps([{"role": one.role, "text": one.text} for one in messages]))
+    (place / "rounds.json").write_text(json.dumps([{"warm": warm} for warm in (True, False, True)]))
+
+    class Replies:
+        def complete(self, request: Request) -> Reply:
+            return Reply(replies[len(request.messages)], "test", "2026-01-01T00:00:00Z", "mailbox")
+
+    monkeypatch.setattr("robot_learn.text2reward.run.Recordings", Replies)
+    said: list[str] = []
+    (written,) = run_cells([cell], tmp_path, launcher=LocalProcesses(1), say=said.append)
+    before, last = (Run.open(path) for path in places(cell, tmp_path))  # what came before round 2 began anew there
+    terms = [[name for name in read_progress(run)[-1] if name.startswith("term/")] for run in (before, last)]
+    assert terms == [["term/r2"], ["term/r3"]]
+    assert last.config["from"]["run"] == str(before.path)
+    assert "from" not in before.config
+    told = json.loads(written.read_text())
+    assert (told["steps"], told["lessons"], told["episodes"]) == (800, 2, 2)
+    assert any(line.startswith("lesson    1 of 2") for line in said)
+
+    (place / "rounds.json").write_text(json.dumps([{}]))
+    with pytest.raises(UserError, match="3 revisions in the conversation, 1 rounds"):
+        places(cell, tmp_path)
 
 
 def result(task: str, source: Source, seed: int, successes: int, curve: list[tuple[int, float | None]]) -> Summary:

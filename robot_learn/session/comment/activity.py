@@ -25,7 +25,6 @@ from robot_learn.session.activity import Person, Place
 from robot_learn.session.background import Background, Done, Worker
 from robot_learn.session.comment import view
 from robot_learn.session.comment.journal import Journal
-from robot_learn.session.comment.opening import folder_of
 from robot_learn.session.comment.previews import Previews
 from robot_learn.session.comment.work import GoOn, Write, previewer, round_maker
 
@@ -44,7 +43,7 @@ class Comment:
     def __init__(self, what: str, place: Place, maker: Worker | None = None, shower: Worker | None = None) -> None:
         options = place.options
         self.folder = place.folder
-        self.refinement = Refinement.open(folder_of(what, place))
+        self.refinement = Refinement.open(place.run(what))
         self.model = options.get("model") or str(self.refinement.run.config.get("model", "recordings"))
         steps = options.get("steps")
         self._order = GoOn(

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from robot_learn import runs
 from robot_learn.errors import UserError
 from robot_learn.runs import Run
-from robot_learn.session.activity import Offer, Place
-
-if TYPE_CHECKING:
-    from robot_learn.session.comment.activity import Comment
+from robot_learn.session.activity import Activity, Offer, Place
 
 OFFERS = 40  # of the home page
 NEEDED = (runs.REWARD, runs.POLICY, runs.EVALUATION)
 
 
-def open_activity(what: str, place: Place) -> Comment:
+def open_activity(what: str, place: Place) -> Activity:
     """Comment on a run, by its folder.
 
     Raises:
@@ -31,14 +26,8 @@ def open_activity(what: str, place: Place) -> Comment:
     return Comment(what, place)
 
 
-def folder_of(what: str, place: Place) -> Path:
-    """A run by its folder, or by its name alone among those of the place; messages name the folder as it was given."""
-    inside = place.out / what
-    return inside if inside.exists() and not Path(what).exists() else Path(what)
-
-
 def check(what: str, place: Place) -> None:
-    run = Run.open(folder_of(what, place))
+    run = Run.open(place.run(what))
     missing = [name for name in NEEDED if not run.has(name)]
     if missing:
         raise UserError(f"{what} has no {', '.join(missing)}: wanted a run trained and evaluated under a program")

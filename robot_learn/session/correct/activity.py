@@ -138,16 +138,15 @@ class CorrectActivity:
         if not who.holds:
             raise UserError("another page holds the controls: take them first")
         answer = self._acts[what](arguments)
-        self._keep()
         self._look(time.monotonic())
         return answer
 
     def tick(self, now: float) -> None:
         self._asking.poll(self.session)
+        self._keep()  # not in `do`: a page waits for its answer, and the corrections themselves are on the disk by then
         self._check.poll()
         if self.driving.is_due(now) and not self._waits:
             self._advance(now)
-            self._keep()
         drawn = self._region.poll(now)
         if drawn is not None:
             self._drawn = drawn

@@ -114,7 +114,10 @@ def _correct(running: Any, own: Path, camera: Camera) -> None:
 
         def asked() -> bool:
             corrected()  # until it asks, somebody watches
-            return _asks(page)
+            if not _asks(page):
+                return False
+            page.wait_for_timeout(1500)
+            return _asks(page)  # a correction that came late may have been the answer
 
         until(page, corrected, "a plan that is unsafe")
         page.keyboard.press(" ")  # whoever takes a picture does not watch, and their silence would teach
@@ -123,7 +126,6 @@ def _correct(running: Any, own: Path, camera: Camera) -> None:
         camera.take(page, 2)
         page.keyboard.press("a")
         until(page, asked, "a question")
-        page.wait_for_timeout(1500)
         camera.take(page, 3)
         page.keyboard.press("a")
         page.keyboard.press("k")

@@ -206,6 +206,7 @@ def test_an_undo_takes_back_what_silence_has_said_since(place: Place) -> None:
     told = activity.state()
     cuts = set(activity.session.learner.hypotheses.corrections.tolist())
     assert told["standing"]["silence"] == sum(number < 0 for number in cuts) > first["silence"]
+    activity.tick(time.monotonic())
     kept = constraint.load(activity._run.file("constraint.json"))
     assert np.array_equal(kept.theta, activity.session.learner.theta)  # silence is kept, too
     activity.do("undo", {}, ADA)
@@ -222,6 +223,7 @@ def test_what_was_learned_is_on_the_disk_after_each_correction(activity: Correct
     go(activity)
     for what, arguments in (("push", {"direction": "left"}), ("fine", {}), ("undo", {})):
         activity.do(what, arguments, ADA)
+        activity.tick(time.monotonic())
         kept, wanted = (
             constraint.load(path, game("pendulum").system),
             learned(activity.session, activity._run.path.name),
@@ -233,10 +235,10 @@ def test_what_was_learned_is_on_the_disk_after_each_correction(activity: Correct
 def test_a_satisfied_person_stays_so_when_the_server_is_killed_before_the_check(place: Place) -> None:
     first = open_activity("pendulum", place)
     first.do("satisfied", {}, ADA)
-    assert (first._run.path / "constraint.json").exists()
     assert read_result(first._run) == {"outcome": "satisfied"}
     # Killed: nothing is closed, nothing ticks.
     again = open_activity("pendulum", place)
+    assert (again._run.path / "constraint.json").exists()
     assert again.state()["phase"] == "over"
     assert until(again, lambda told: "passed" in (told["check"] or {}))["check"]["episodes"] == 3
     again.close()
