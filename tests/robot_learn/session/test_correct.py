@@ -224,10 +224,8 @@ def test_what_was_learned_is_on_the_disk_after_each_correction(activity: Correct
     for what, arguments in (("push", {"direction": "left"}), ("fine", {}), ("undo", {})):
         activity.do(what, arguments, ADA)
         activity.tick(time.monotonic())
-        kept, wanted = (
-            constraint.load(path, game("pendulum").system),
-            learned(activity.session, activity._run.path.name),
-        )
+        kept = constraint.load(path, game("pendulum").system)
+        wanted = learned(activity.session, activity._run.path.name)
         assert np.array_equal(kept.theta, activity.session.learner.theta)
         assert (kept.source, kept.uncertainty.corrections) == (wanted.source, wanted.uncertainty.corrections)  # type: ignore[union-attr]
 
