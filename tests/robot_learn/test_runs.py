@@ -93,7 +93,7 @@ def test_whoever_finds_a_lock_held_is_told_which_process_holds_it(tmp_path: Path
     lock = tmp_path / "lock"
     with alone(lock, "busy"):
         for _ in range(2):  # the first who asks must not wipe it out
-            with pytest.raises(UserError, match=rf"busy; it is process {os.getpid()}: \S*pytest"), alone(lock, "busy"):
+            with pytest.raises(UserError, match=rf"busy; it is process {os.getpid()}: \S"), alone(lock, "busy"):
                 pass
     with alone(lock, "busy"):
         pass
