@@ -85,7 +85,7 @@ class Room:
         self.hand: Hand | None = None
         self.holder = ""  # the tab that holds the controls
         # The work thread's.
-        self._state, self._due, self._revision = "", 0.0, 0
+        self._state, self._live, self._due, self._revision = "", "", 0.0, 0
 
     # --- In the work thread.
 
@@ -112,10 +112,11 @@ class Room:
         told = self._told()
         if activity is None:
             return told
-        live = json.dumps({"live": activity.live()}) if isinstance(activity, Lively) else None
+        live = json.dumps({"live": activity.live()}) if isinstance(activity, Lively) else ""
+        fresh, self._live = live != self._live, live
         scene: Scene3D | None = activity.scene
         items, poses = scene.changes() if scene is not None else ({}, None)
-        return Frames(told.state, live, items, poses)
+        return Frames(told.state, live if fresh else None, items, poses)
 
     def lessons(self) -> int:
         activity: object = self.activity

@@ -125,8 +125,7 @@ class CorrectActivity:
     def live(self) -> dict[str, Any]:
         seconds = self.session.plan_seconds[-50:]
         return {
-            "plan_ms": round(1000 * float(np.median(seconds)), 1) if seconds else None,
-            "late_ms": round(1000 * self.driving.late, 1),
+            "plan_ms": round(1000 * float(np.median(seconds))) if seconds else None,
         }
 
     def lessons(self) -> int:

@@ -29,7 +29,6 @@ class Driving:
         self.why = ""  # it stands
         # Of the plan; no number of a server that was killed comes again, for pages may still send what is about it.
         self.number = int(time.time()) * 1000
-        self.late = 0.0  # [s] that the last step came after its time
         self._plan: Plan | None = None
         self._plans: deque[tuple[int, Plan]] = deque(maxlen=REMEMBERED)
         self._began = self._due = 0.0
@@ -57,7 +56,7 @@ class Driving:
 
     def advance(self, now: float) -> None:
         """A control step, and the plan after it; after an episode a rest."""
-        self.late, self.ended = max(0.0, now - self._due), ""
+        self.ended = ""
         with self._noting():
             self.session.step()
         self.renumber()

@@ -2,6 +2,7 @@
 // page/<activity>.js exports mount(root, page) and is given what `page` below holds.
 
 import { Keys, element } from "/page/keys.js";
+import { say } from "/page/paint.js";
 import { View } from "/page/scene.js";
 
 const AGAIN = 500, SLOW = 4000; // ms
@@ -181,8 +182,8 @@ const page = {
   state$, live$, link$, holds$, person$, file, scene, toast,
   keys: (actions, places) => keys.set(actions, places),
   gamepad: (handler) => keys.gamepad(handler),
-  title: (text) => { at("title").textContent = text; document.title = `${text} · robot-learn`; },
-  phase: (text, tone = "") => { at("phase").textContent = text; at("phase").className = `phase ${tone}`; },
+  title: (text) => { say(at("title"), text); if (document.title !== `${text} · robot-learn`) document.title = `${text} · robot-learn`; },
+  phase: (text, tone = "") => { say(at("phase"), text); at("phase").className = `phase ${tone}`; },
   // From a key to what answers it, as the person felt it.
   timing: (name, ms) => send(JSON.stringify({ timing: name, ms: Math.round(10 * ms) / 10 })),
   what, tab,

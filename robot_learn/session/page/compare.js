@@ -2,6 +2,7 @@
 
 import { element } from "/page/keys.js";
 import { Films } from "/page/films.js";
+import { facts } from "/page/paint.js";
 import { learningCurve, percent } from "/page/curve.js";
 
 const SURE = [["1", "hardly", 0.33], ["2", "fairly", 0.67], ["3", "quite", 1]];
@@ -145,7 +146,7 @@ class Compare {
     if (truth?.decided) rows.push(["agrees with the task's own reward", `${percent(truth.accuracy)} of ${truth.decided}`]);
     for (const { who, same, of } of this.state.agreement) if (who.includes(this.you)) rows.push([`agrees with ${who.find((name) => name !== this.you) ?? who[0]}`, `${same} of ${of}`]);
     const more = seat.exhausted && seat.answered < seat.target ? [element("p", { className: "dim", textContent: "Every pair of this dataset was asked." })] : [button("Go on", () => this.send("more"), "primary")];
-    return element("section", { className: "card result" }, element("h2", { textContent: `Thank you, ${this.you}` }), facts(rows), element("div", { className: "row-of" }, ...more, this.download()));
+    return element("section", { className: "card result" }, element("h2", { textContent: `Thank you, ${this.you}` }), table(rows), element("div", { className: "row-of" }, ...more, this.download()));
   }
 
   drawProgress(seat) {
@@ -155,7 +156,7 @@ class Compare {
     this.cards.progress.replaceChildren(
       element("h2", { textContent: `Answers of ${this.you}` }),
       element("div", {}, element("span", { className: "big", textContent: String(seat?.answered ?? 0) }), element("span", { className: "dim", textContent: ` of ${seat?.target ?? "–"}` })),
-      bar, ...(together.length ? [facts(together)] : []),
+      bar, ...(together.length ? [table(together)] : []),
     );
   }
 
@@ -166,7 +167,7 @@ class Compare {
     if (last?.of_each !== null && last?.of_each !== undefined) rows.push(["with a reward for each person", percent(last.of_each)]);
     const heading = element("h2", { textContent: "The reward that learns" }, element("span", { className: "state", textContent: busy ? "learning …" : last ? `from ${last.labels} labels` : "" }));
     const hint = element("p", { className: "dim", textContent: "It begins to learn after six answers." });
-    this.cards.model.replaceChildren(heading, ...(last ? [learningCurve(curve), facts(rows)] : [hint]), ...(trouble ? [element("p", { textContent: trouble })] : []));
+    this.cards.model.replaceChildren(heading, ...(last ? [learningCurve(curve), table(rows)] : [hint]), ...(trouble ? [element("p", { textContent: trouble })] : []));
     this.cards.model.dataset.points = curve.length;
   }
 
@@ -227,6 +228,4 @@ class Compare {
 const card = () => element("section", { className: "card" });
 const field = (name, control, className = "field") => element("label", { className }, element("span", { textContent: name }), control);
 const button = (text, does, className = "plain") => element("button", { type: "button", textContent: text, className, onclick: does });
-function facts(rows) {
-  return element("dl", { className: "facts" }, ...rows.flatMap(([name, value]) => [element("dt", { textContent: name }), element("dd", { textContent: value })]));
-}
+const table = (rows) => facts(element("dl", { className: "facts" }), rows);

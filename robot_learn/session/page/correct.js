@@ -1,6 +1,7 @@
 // Correct a robot while it moves: its plan and what it holds to be unsafe, pushes, and what it has learned from them.
 
 import { element } from "/page/keys.js";
+import { facts, say } from "/page/paint.js";
 import { chart, curve } from "/page/correct_plots.js";
 
 const NAMES = { "plan": "its plan", "unsafe for sure": "surely unsafe", "unsafe perhaps": "perhaps unsafe" };
@@ -18,14 +19,14 @@ export function mount(root, page) {
   const again = () => page.state$.value && draw(page, parts, page.state$.value, memory);
   page.state$.subscribe((state) => { measure(page, state, memory); again(); machine(root, state); });
   page.holds$.subscribe(again);
-  page.live$.subscribe((live) => { parts.live.textContent = live.plan_ms === null ? "" : `${live.plan_ms} ms`; });
+  page.live$.subscribe(() => page.state$.value?.system && going(page, parts, page.state$.value));
   page.gamepad((pad) => padded(page, pad, memory));
 }
 
 // --- What is there.
 
 function build(view, side, scene) {
-  const parts = { scene, pad: element("div", { className: "pad" }), live: element("span", { className: "num" }) };
+  const parts = { scene, pad: element("div", { className: "pad" }) };
   parts.message = element("div", { className: "message", role: "status" });
   parts.note = element("div", { className: "message", role: "status", hidden: true }); // what came of an undo
   parts.answers = element("div"); // here, and not among the keys below, which never move: one of them stops the robot
@@ -67,8 +68,8 @@ function draw(page, parts, state, memory) {
   message(parts.message, state);
   // Only what differs is drawn again: ten plans come a second.
   const fresh = (name, ...values) => { const now = JSON.stringify(values); if (memory[name] === now) return false; memory[name] = now; return true; };
-  if (fresh("wish", state.wish)) parts.wish.textContent = state.wish;
-  facts(parts.facts, [["episode", state.episode + 1], ["step", state.step], ["speed", `${state.speed} ×`], ["it asks", questions(state)], ["plan made in", parts.live]]);
+  say(parts.wish, state.wish);
+  going(page, parts, state);
   if (fresh("episodes", state.episodes)) episodes(parts.episodes, parts.marks, state);
   if (fresh("curve", state.curve, state.volume)) parts.curve.replaceChildren(curve(state.curve, state.volume));
   if (fresh("known", state.standing, state.bound, state.undecided, state.good)) facts(parts.known, [
@@ -84,6 +85,12 @@ function draw(page, parts, state, memory) {
   if (fresh("words", state.corrections)) words(parts.words, state);
   if (fresh("ask", state.question, state.doubt)) asking(parts.ask, state);
   if (fresh("end", state.phase, state.check, state.outcome, page.holds$.value)) ending(parts.end, state, page);
+}
+
+/** How it goes at this moment. */
+function going(page, parts, state) {
+  const took = page.live$.value?.plan_ms ?? null;
+  facts(parts.facts, [["episode", state.episode + 1], ["step", state.step], ["speed", `${state.speed} ×`], ["it asks", questions(state)], ["plan made in", took === null ? "" : `${took} ms`]]);
 }
 
 /** When it does; a word, beside the switch for it. */
@@ -147,15 +154,11 @@ function message(box, state) {
     : state.doubted ? `Did you mean correction ${state.doubted.number}, ${state.doubted.text}? It contradicts others`
     : state.phase === "paused" ? { ready: "Press Space to start", paused: "Paused" }[state.why] ?? sentence(`${state.why}. Space goes on`)
     : state.ended ? sentence(state.ended) : "";
-  box.textContent = text;
+  say(box, text);
   box.hidden = !text;
   box.className = `message ${state.ended === "passed" && state.phase === "running" ? "good" : ""}`;
 }
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-function facts(list, rows) {
-  list.replaceChildren(...rows.flatMap(([name, value]) => [element("dt", { textContent: name }), element("dd", {}, typeof value === "object" ? value : String(value))]));
-}
 
 function episodes(box, marks, state) {
   const sign = (one) => (one.stopped ? ["■", "stopped"] : one.passed ? ["●", "passed"] : ["○", "not as wanted"]);

@@ -1,6 +1,7 @@
 // Drive: an arm and who is at its wheel; or a recording of one.
 
 import { element, shown } from "/page/keys.js";
+import { facts, say, seldom } from "/page/paint.js";
 
 const MODES = {
   starting: ["connecting", ""], connecting: ["connecting", ""], idle: ["ready", ""], driving: ["driving", "good"],
@@ -13,6 +14,7 @@ const MOVES = [
 ];
 const TURNS = [["roll left", "j", "Roll left"], ["roll right", "l", "Roll right"]];
 const STOPS = { soft: "soft stop", emergency: "emergency stop" };
+const READ_MS = 200; // between two figures that a person reads
 const ENDING = 5; // s before the limit of time, told aloud
 const START_BUTTON = 9, SOUTH = 0, EAST = 1; // of a gamepad in the standard layout
 
@@ -52,8 +54,14 @@ function arm(view, side, page) {
   let state = null, pressed = new Map(), first = true, left = Infinity;
 
   function live(told) {
+    figures(told);
+    for (const id of told.did ?? []) answered(id);
+    view.dataset.did = (told.did ?? []).join(" ");
+  }
+
+  const figures = seldom(READ_MS, (told) => {
     const still = state?.mode === "keeping"; // what was last measured is over
-    facts(status, [
+    table(status, [
       ["gripper opening", told.opening === null || told.opening === undefined ? "" : `${Math.round(1000 * told.opening)} mm`],
       ["fastest joint", still ? "" : number(told.speed, 2, "rad/s")],
       ["force", still ? "" : number(told.force, 1, "N")],
@@ -68,9 +76,7 @@ function arm(view, side, page) {
     over.replaceChildren(...(driving ? [tag(`step ${told.step ?? 0} of ${state.max_steps}${left < Infinity ? `, ${Math.ceil(left)} s left` : ""}`, left < ENDING ? "warn" : "")] : []), ...(told.success ? [tag("✓ achieved", "good")] : []));
     const named = driving ? [...new Set(told.limited ?? [])] : [];
     limits.replaceChildren(...named.map((name) => tag(`▽ limited by ${name}`)), ...(driving && told.refused ? [tag(`▲ refused: ${told.refused}`)] : []));
-    for (const id of told.did ?? []) answered(id);
-    view.dataset.did = (told.did ?? []).join(" ");
-  }
+  });
 
   // From the key to the frame that shows that the arm does it.
   function answered(id) {
@@ -111,7 +117,7 @@ function arm(view, side, page) {
     if (!state) return;
     const deaf = advice(state), ending = left < ENDING ? `${Math.max(0, Math.ceil(left))} s left, then the episode ends` : "";
     const text = deaf || ending;
-    if (says.textContent !== text) says.textContent = text;
+    say(says, text);
     says.hidden = !text;
     view.parentElement.dataset.deaf = Boolean(deaf);
   }
@@ -261,7 +267,7 @@ function recording(view, side, page) {
     page.phase(told.playing ? "playing" : "paused", told.playing ? "good" : "");
     Object.assign(root.dataset, { mode: told.playing ? "playing" : "paused", speed: told.speed });
     if (first) drawLine();
-    facts(about, [["from", told.arm.split("/").slice(-2).join(" / ")], ["task", told.task], ["length", `${told.seconds.toFixed(2)} s`], ["ticks", String(told.ticks)], ["speed", `× ${told.speed}`]]);
+    table(about, [["from", told.arm.split("/").slice(-2).join(" / ")], ["task", told.task], ["length", `${told.seconds.toFixed(2)} s`], ["ticks", String(told.ticks)], ["speed", `× ${told.speed}`]]);
     const at = told.speeds.indexOf(told.speed);
     page.keys([
       { id: "play", key: " ", label: told.playing ? "Pause" : "Play", tone: "primary", group: "go", first: true, on: told.playing, does: () => page.do("play", { on: !told.playing }) },
@@ -301,7 +307,7 @@ function recording(view, side, page) {
     if (!dragging) scrubber.value = told.at;
     line.querySelector(".clock").textContent = `${told.at.toFixed(2)} s of ${state.seconds.toFixed(2)} s`;
     view.dataset.at = told.at.toFixed(3);
-    facts(status, [
+    table(status, [
       ["state", told.state], ["errors", (told.errors ?? []).join(", ")], ["limited by", (told.limited ?? []).join(", ")],
       ["gripper opening", told.opening === null ? "" : `${Math.round(1000 * told.opening)} mm`], ["fastest joint", number(told.speed, 2, "rad/s")],
       ["force", number(told.force, 1, "N")], ["commands in time", `${Math.round(100 * told.success_rate)} %`],
@@ -319,12 +325,7 @@ function card(title) {
   return made;
 }
 
-function facts(where, rows) {
-  const list = element("dl", { className: "facts" });
-  for (const [name, value, title = ""] of rows) if (value) list.append(element("dt", { textContent: name, title }), element("dd", { textContent: value, title }));
-  where.body.replaceChildren(list);
-}
-
+const table = (where, rows) => facts(where.body.querySelector(".facts") ?? where.body.appendChild(element("dl", { className: "facts" })), rows);
 const ill = (told) => ["reflex", "user_stopped", "guiding", "recovering"].includes(told.state);
 const why = (one) => (one.reason === "person stopped" ? STOPS[one.emergency ? "emergency" : "soft"] : one.reason);
 const clock = (at) => new Date(1000 * at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });

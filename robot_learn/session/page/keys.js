@@ -1,5 +1,6 @@
 // Keys as labelled buttons: the same act by keyboard, mouse, touch and gamepad; and what is held down at this moment.
 
+const POLL_MS = 16; // of a gamepad
 const SLIP = 12; // px beside its button that a finger may be
 
 /** One action: {id, key, label, does, also, hold, tone, group, repeat, first, always}. `key` as KeyboardEvent.key names it. */
@@ -38,8 +39,12 @@ export class Keys {
 
   #find(id) { return document.querySelector(`[data-act="${CSS.escape(id)}"]`); }
 
-  /** Called with a gamepad's buttons that were just pressed and its axes, as often as the screen is drawn. */
-  gamepad(handler) { this.pads = handler; this.#poll(); }
+  /** Called with a gamepad's buttons that were just pressed and its axes, 60 times a second while there is one. */
+  gamepad(handler) {
+    this.pads = handler;
+    addEventListener("gamepadconnected", () => { clearTimeout(this.polling); this.#poll(); });
+    this.#poll();
+  }
 
   /** Names of actions; of a gamepad's buttons "pad 4". */
   held() { return [...new Set([...this.down.values(), ...this.#padHeld()])].slice(0, 16); }
@@ -153,15 +158,16 @@ export class Keys {
     this.dialog.showModal();
   }
 
-  #poll() {
-    const pad = document.hidden ? null : first();
-    if (pad) {
+  #poll() { // by a timer: what asks for the next picture has a picture drawn, and there may be nothing new on it
+    const pad = first();
+    if (!pad) return;
+    if (!document.hidden) {
       const now = new Set(pad.buttons.flatMap((button, number) => (button.pressed ? [number] : [])));
       const fresh = [...now].filter((number) => !this.pressed.has(number));
       this.pressed = now;
       this.pads({ buttons: fresh, held: [...now], axes: [...pad.axes] });
     }
-    requestAnimationFrame(() => this.#poll());
+    this.polling = setTimeout(() => this.#poll(), POLL_MS);
   }
 }
 

@@ -231,7 +231,8 @@ def test_a_gamepad_pushes_too(served: Served, chromium: Any, tmp_path: Path) -> 
         page.evaluate(
             "() => { const buttons = Array.from({length: 17}, () => ({pressed: false}));"
             " const pad = { connected: true, axes: [0, 0], buttons };"
-            " navigator.getGamepads = () => [pad]; window.pad = pad; }"
+            " navigator.getGamepads = () => [pad]; window.pad = pad;"
+            " dispatchEvent(new Event('gamepadconnected')); }"
         )
         for button, direction in ((14, "left"), (5, "up")):
             wanted = 1 + len(said(tmp_path, "push"))

@@ -50,6 +50,10 @@ def test_hands_that_slip_off_let_go_watchers_hold_nothing_and_a_lost_connection_
             second.keyboard.down("r")
             until(lambda: "take them first" in second.inner_text(".toasts"), "it is told why nothing moves")
             assert not second.is_visible(held)
+            second.set_viewport_size({"width": 420, "height": 900})  # keys in many rows
+            said, keys = (second.locator(where).bounding_box() for where in (".toast", "#bar"))
+            assert said["y"] + said["height"] <= keys["y"], "what is said covers keys"
+            second.set_viewport_size({"width": 1280, "height": 800})
             second.keyboard.up("r")
             second.click("#hold")
             page.locator("#hold").wait_for()  # they have changed places
