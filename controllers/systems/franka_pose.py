@@ -35,13 +35,14 @@ _DIRECTIONS = {
 }
 
 
-def rolled(angle: float) -> np.ndarray:
-    """Upright, then turned by an angle [rad] about the world's x axis."""
-    turn = ca.SX([np.cos(angle / 2), np.sin(angle / 2), 0.0, 0.0])
-    return np.array(ca.DM(quaternion.product(turn, ca.SX(UPRIGHT)))).ravel()
+def rolled(angles: float | np.ndarray) -> np.ndarray:
+    """(..., 4) upright, then turned by angles (...) [rad] about the world's x axis."""
+    half = np.asarray(angles)[..., None] / 2
+    w, x, y, z = UPRIGHT
+    return np.asarray(np.cos(half) * UPRIGHT + np.sin(half) * np.array([-x, w, -z, y]))
 
 
-_ROLLED = np.array([rolled(angle) for angle in ROLLS])
+_ROLLED = rolled(ROLLS)
 
 
 def dynamics(x: ca.SX, u: ca.SX) -> ca.SX:

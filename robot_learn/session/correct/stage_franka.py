@@ -131,7 +131,7 @@ def _roll_chart() -> Chart:
     def states(at: np.ndarray) -> np.ndarray:
         found = np.empty((len(at), 7))
         found[:, 0], found[:, 1], found[:, 2] = PLACE_X, _Y, at[:, 1]
-        found[:, 3:] = [rolled(angle) for angle in at[:, 0]]
+        found[:, 3:] = rolled(at[:, 0])
         return found
 
     def path(states: np.ndarray) -> np.ndarray:

@@ -225,6 +225,28 @@ def test_the_robot_holds_when_the_page_is_gone(served: Served, chromium: Any) ->
             shoot(watcher, "correct-held")
 
 
+def test_a_page_on_which_nothing_changes_lays_nothing_out(served: Served, chromium: Any) -> None:
+    # Where no GPU draws, what a page paints takes the processor from the robot, and keys wait for it.
+    with page_of(chromium, served.url) as page:
+        opened(page)
+        scripts = page.context.new_cdp_session(page)
+        scripts.send("Performance.enable")
+
+        def layouts() -> float:
+            told = scripts.send("Performance.getMetrics")["metrics"]
+            return float(next(one["value"] for one in told if one["name"] == "LayoutCount"))
+
+        def still() -> bool:
+            before = layouts()
+            time.sleep(1)
+            return layouts() - before <= 2
+
+        until(still, "a page at rest")
+        start(page)
+        before = layouts()
+        until(lambda: layouts() > before + 10, "a page that shows how it goes")
+
+
 def test_a_gamepad_pushes_too(served: Served, chromium: Any, tmp_path: Path) -> None:
     with page_of(chromium, served.url) as page:
         opened(page)
