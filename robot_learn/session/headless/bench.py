@@ -29,8 +29,8 @@ RESULTS = "session.json"
 _SAMPLE = 5.0  # [s] between two readings of memory
 _WARM = 0.25  # share of the session after which memory should have settled
 _LONGEST_GAP = 1.5  # [s] between two keys
-# A person's finger rests on a key so long. After each event of a key Chromium puts off all else, what the network brings
-# too, until the next picture of the page: a key let go at once makes it wait for two.
+# A person's finger rests on a key so long. After each event of a key Chromium puts off all else, what the network
+# brings too, until the next picture of the page: a key let go at once makes it wait for two.
 _DWELL_MS = 80
 
 

@@ -242,6 +242,18 @@ def test_a_flight_passes_the_gate_where_it_crosses_the_wall_in_the_opening(
     assert uav.through_the_gate(flight(*points)) is good
 
 
+def test_a_rolled_hand_is_upright_turned_about_the_worlds_x_axis() -> None:
+    angles = np.linspace(-4.0, 4.0, 15).reshape(3, 5)
+    upright = Rotation.from_quat(franka_pose.UPRIGHT, scalar_first=True)
+    found = franka_pose.rolled(angles)
+    assert found.shape == (3, 5, 4)
+    turned = Rotation.from_quat(found.reshape(-1, 4), scalar_first=True)
+    np.testing.assert_allclose(
+        (turned * upright.inv()).as_matrix(), Rotation.from_euler("x", angles.ravel()).as_matrix(), atol=1e-12
+    )
+    np.testing.assert_array_equal(franka_pose.rolled(0.7), franka_pose.rolled(np.array([0.7]))[0])
+
+
 @pytest.mark.parametrize(
     ("x", "height", "roll", "good"),
     [
