@@ -65,12 +65,10 @@ class SearchReward:
     """Budget of time, over all sessions (none)."""
     unscreened: bool = False
     """Train every program that passes the check, without a look at what it would pay."""
-    entrants: OptionalInt = None
-    """How many programs of a round are trained, those that the screening scores highest (all that pass)."""
     fit_weights: bool = False
     """Try each accepted program with fitted weights of its terms, too."""
     audit: bool = False
-    """Train what the screening kept out, too, on top of the budget, to count its mistakes."""
+    """Train in full what was refused or halted, too, on top of the budget, to count the mistakes."""
     workers: OptionalInt = None
     """Trainings side by side; by default one a core."""
     job_minutes: OptionalFloat = None
@@ -146,7 +144,7 @@ def _row(candidate: Candidate) -> dict[str, Any]:
         "candidate": candidate.name,
         "from": candidate.origin + (f" {candidate.parent}" if candidate.parent else ""),
         "verdict": _verdict(candidate),
-        "steps": f"{candidate.steps:,}",
+        "steps": f"{candidate.steps if last is None else last.steps:,}",
         "success": "-" if last is None else f"{last.successes} of {last.episodes}",
         "remark": _remark(candidate),
     }
@@ -155,9 +153,7 @@ def _row(candidate: Candidate) -> dict[str, Any]:
 def _verdict(candidate: Candidate) -> str:
     if candidate.verdict is None:
         return "no program" if candidate.error else "-"
-    if candidate.duplicate_of:
-        return "duplicate"
-    return "passed over" if candidate.passed_over else candidate.verdict
+    return "duplicate" if candidate.duplicate_of else candidate.verdict
 
 
 def _remark(candidate: Candidate) -> str:
@@ -172,9 +168,9 @@ def _screening(search: Search) -> list[str]:
     avoided = search.avoided()
     if not search.config.screen or not avoided["judged"]:
         return []
-    refused, twins, over = avoided["refused"], avoided["duplicates"], avoided["passed_over"]
-    share = f"{refused + twins + over} of {avoided['judged']} trainings avoided"
-    lines = [f"screening {refused} refused, {twins} duplicates, {over} passed over: {share}"]
+    refused, twins, halted = avoided["refused"], avoided["duplicates"], avoided["halted"]
+    share = f"{search.steps:,} steps, of {avoided['whole_steps']:,} of whole trainings"
+    lines = [f"screening {refused} refused, {twins} duplicates, {halted} halted of {avoided['judged']}: {share}"]
     if avoided["audited"]:
         wrong = f"{avoided['false_refusals']} of {refused} refused ones pass at least half of their episodes"
         lines.append(

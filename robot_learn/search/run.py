@@ -148,16 +148,6 @@ class _Session:
         if self.search.config.fit_weights:
             for candidate in self.search.round(number):
                 self._fit(candidate)
-        self._pass_over(number)
-
-    def _pass_over(self, number: int) -> None:
-        """Where only so many are to be trained: those with the highest scores. A training is dear, a score is not."""
-        accepted = [candidate for candidate in self.search.round(number) if candidate.accepted]
-        accepted.sort(key=lambda candidate: -candidate.score)
-        for candidate in accepted[self.search.config.entrants :] if self.search.config.entrants else ():
-            if not candidate.passed_over:
-                self.put(replace(candidate, passed_over=True))
-                self.say(f"kept out  {candidate.name}: others score higher")
 
     def _judge(self, candidate: Candidate) -> None:
         if candidate.verdict is not None or candidate.error is not None:
@@ -265,16 +255,15 @@ class _Session:
             return None, str(error)
 
     def audit(self) -> None:
-        """Train what was kept out, in full, so that the screening's mistakes are known. It never becomes the result."""
+        """Train in full what was refused or halted, so that mistakes are known. It never becomes the result."""
         if not self.search.config.audit:
             return
-        out = [each for each in self.search.candidates.values() if each.kept_out]
-        due = [each for each in out if each.audit is None and each.error is None]
+        due = [each for each in self.search.unfinished() if each.audit is None]
 
         def take(done: Finished) -> None:
             candidate = self.search.candidates[done.job.name]
             rung, error = self._measured(done)
-            self.put(replace(candidate, audit=rung, error=error, steps=_trained(self.search.place(candidate))))
+            self.put(replace(candidate, audit=rung))  # where it failed, the next session tries again
             self.say(f"audited   {candidate.name}: {_rate(rung) if rung else error}")
 
         with closing(self.launcher.run([self._job(each, self.search.config.steps) for each in due])) as finished:

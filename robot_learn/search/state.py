@@ -30,7 +30,6 @@ class SearchConfig:
     library: str | None = None  # the user's own, beside the one that comes along
     embedding: str = "minilm"  # by which examples are chosen
     screen: bool = True  # refuse rewards before training
-    entrants: int | None = None  # of a round, those with the highest scores, are trained; None: all that pass
     fit_weights: bool = False  # try each accepted program with fitted weights of its terms, too
     algorithm: Literal["ppo", "sac"] = "ppo"
     steps: int = 700_000  # of the longest training
@@ -43,11 +42,11 @@ class SearchConfig:
     max_tokens: int = 1_000_000  # of the model, counted or estimated
     max_steps: int | None = None  # of all trainings together
     max_minutes: float | None = None  # of the search itself, over all sessions
-    audit: bool = False  # train what the screening kept out, too, to count its mistakes; on top of the budget
+    audit: bool = False  # train in full what was refused or halted, to count the mistakes; on top of the budget
 
     def __post_init__(self) -> None:
         least = {"samples": 1, "revisions": 1, "rounds": 0, "steps": 1, "rungs": 1, "eta": 2, "episodes": 1}
-        least |= {"entrants": 1, "examples": 0, "max_tokens": 1, "max_steps": 1, "max_minutes": 0}
+        least |= {"examples": 0, "max_tokens": 1, "max_steps": 1, "max_minutes": 0}
         for name, limit in least.items():
             value = getattr(self, name)
             if value is not None and not value >= limit:
@@ -100,10 +99,9 @@ class Candidate:
     score: float = 0.0  # of the screening: higher is better
     findings: tuple[str, ...] = ()
     duplicate_of: str | None = None
-    passed_over: bool = False  # others of its round scored higher, and no more were to be trained
-    steps: int = 0  # trained
+    steps: int = 0  # trained, but for an audit
     rungs: tuple[Rung, ...] = ()
-    audit: Rung | None = None  # of one that the screening kept out: what it would have come to
+    audit: Rung | None = None  # of one that was refused or halted: what it would have come to
 
     @property
     def round(self) -> int:
@@ -115,19 +113,9 @@ class Candidate:
         return self.round, int(self.name.partition("-")[2].rstrip("w")), self.name.endswith("w")
 
     @property
-    def accepted(self) -> bool:
+    def admitted(self) -> bool:
         """It is worth a training of its own."""
         return self.verdict not in (None, "refuse") and self.duplicate_of is None
-
-    @property
-    def admitted(self) -> bool:
-        """It is to be trained."""
-        return self.accepted and not self.passed_over
-
-    @property
-    def kept_out(self) -> bool:
-        """An audit would train it: nobody else stands for it."""
-        return self.verdict == "refuse" or self.passed_over
 
 
 @dataclass
@@ -210,12 +198,24 @@ class Search:
     @property
     def steps(self) -> int:
         """Of all trainings but those of an audit."""
-        return sum(candidate.steps for candidate in self.candidates.values() if not candidate.kept_out)
+        return sum(candidate.steps for candidate in self.candidates.values())
+
+    def unfinished(self) -> list[Candidate]:
+        """Those of which nobody knows what a whole training comes to: refused, or halted by others that were better.
+
+        A duplicate is none: its twin stands for it.
+        """
+        known = [each for each in self.candidates.values() if each.verdict is not None and each.error is None]
+        return [
+            each for each in known if each.duplicate_of is None and not (each.rungs and each.steps >= self.config.steps)
+        ]
 
     def avoided(self) -> dict[str, int]:
-        """How many trainings the screening avoided, and what an audit found: how many of those that it refused pass
-        at least half of their episodes when they are trained in full, and how many of those kept out, refused or
-        passed over, come out above the best one of the search.
+        """What was saved, and at what price.
+
+        How many candidates were refused, are duplicates, or were halted, and the steps that whole trainings of all of
+        them take; and what an audit found: how many of those refused pass at least half of their episodes when they
+        are trained in full, and how many of those refused or halted come out above the best one of the search.
         """
         judged = [candidate for candidate in self.candidates.values() if candidate.verdict is not None]
         audited = [(candidate, candidate.audit) for candidate in judged if candidate.audit is not None]
@@ -225,7 +225,8 @@ class Search:
             "judged": len(judged),
             "refused": sum(candidate.verdict == "refuse" for candidate in judged),
             "duplicates": sum(candidate.duplicate_of is not None for candidate in judged),
-            "passed_over": sum(candidate.passed_over for candidate in judged),
+            "halted": sum(candidate.admitted for candidate in self.unfinished()),
+            "whole_steps": len(judged) * self.config.steps,
             "audited": len(audited),
             "false_refusals": sum(audit.rate >= 0.5 for candidate, audit in audited if candidate.verdict == "refuse"),
             "better": sum(audit.rate > reached for _, audit in audited),

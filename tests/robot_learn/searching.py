@@ -75,17 +75,21 @@ class Trainings:
                 self.work(job, steps)
                 yield Finished(job, 0, 0.0)
 
+    def share(self, quality: float, steps: int) -> float:
+        """Of the episodes that succeed."""
+        return quality * steps / 900
+
     def work(self, job: Job, steps: int) -> None:
         run = Run.open(job.words[2] if job.words[0] == "train" else job.words[1])
         quality = quality_of(run.read_text(runs.REWARD)) * run.config.get("weights", {}).get("upright", 1.0)
         if job.words[0] == "train":
             assert "--validate" in job.words
-            run.write_text(runs.PROGRESS, f"steps,success_rate\n{steps},{quality * steps / 900:.4f}\n")
+            run.write_text(runs.PROGRESS, f"steps,success_rate\n{steps},{self.share(quality, steps):.4f}\n")
         trained = int(run.read_text(runs.PROGRESS).splitlines()[-1].partition(",")[0])
         count, first = int(job.words[job.words.index("--episodes") + 1]), EVAL_SEED0
         if job.words[0] == "train":
             first = VALIDATION_SEED0
-        passed = round(quality * trained / 900 * count)
+        passed = round(self.share(quality, trained) * count)
         episodes = tuple(Episode(first + n, n < passed, n < passed, None, 1.0, 200) for n in range(count))
         run.write_json(runs.EVALUATION, Evaluation(TASK, episodes, True, 0.0).to_json() | {"no_video": "not asked for"})
         run.write_json(

@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 
 from rewards.models import NotRecordedError, Reply, Request
-from rewards.program import Program
 from robot_learn import runs
 from robot_learn.cli import main
 from robot_learn.envs import EVAL_SEED0, VALIDATION_SEED0
 from robot_learn.errors import UserError
 from robot_learn.launcher import Finished, Job
-from robot_learn.search.screen import Judgement
 from robot_learn.search.state import Search
 from tests.robot_learn.searching import (
     CONFIG,
@@ -167,21 +165,22 @@ def test_a_refused_candidate_is_never_trained_and_its_twin_only_once(tmp_path: P
     assert (counted["refused"], counted["duplicates"], counted["audited"]) == (2, 1, 0)
 
 
-def test_of_those_that_pass_only_the_highest_scores_are_trained_where_no_more_shall_enter(tmp_path: Path) -> None:
-    trainings, answers = Trainings(), [(0.2, 0.8, 0.7, 0.1)]
-    found = search(tmp_path / "two", answers, trainings=trainings, screen=Strict(0.15), rounds=0, entrants=2)
-    assert {name for name, _, _ in trainings.done} == {"0-1", "0-2"}
-    assert [each.name for each in found.round(0) if each.passed_over] == ["0-0"]
-    assert found.avoided() | {"refused": 1, "passed_over": 1} == found.avoided()
+def test_an_audit_finds_what_halving_missed(tmp_path: Path) -> None:
+    class Late(Trainings):
+        """What is best in the end has shown nothing before."""
 
-    class Wrong(Strict):
-        def judge(self, program: Program) -> Judgement:
-            return Judgement("pass", -super().judge(program).score)
+        def share(self, quality: float, steps: int) -> float:
+            return 0.0 if steps < 900 and quality == 0.8 else super().share(quality, steps)
 
-    missed = search(tmp_path / "missed", answers, screen=Wrong(0.0), rounds=0, entrants=2, audit=True)
-    assert {each.name for each in missed.candidates.values() if each.audit} == {"0-1", "0-2"}
-    assert missed.best() is not None
-    assert missed.avoided() | {"better": 2, "audited": 2, "false_refusals": 0} == missed.avoided()
+    answers = [(0.2, 0.8, 0.7, 0.1)]
+    found = search(tmp_path / "plain", answers, trainings=Late(), rounds=0)
+    assert (best := found.best()) is not None
+    assert best.name == "0-2"
+    missed = search(tmp_path / "missed", answers, trainings=Late(), rounds=0, audit=True)
+    assert {each.name for each in missed.candidates.values() if each.audit} == {"0-0", "0-1", "0-3"}
+    assert missed.avoided() == found.avoided() | {"audited": 3, "better": 1}
+    assert found.avoided() | {"judged": 4, "refused": 0, "halted": 3, "whole_steps": 3600} == found.avoided()
+    assert (missed.result, missed.steps) == (found.result, found.steps)
 
 
 def test_where_everything_is_refused_the_findings_go_to_the_author_and_nothing_is_trained(tmp_path: Path) -> None:

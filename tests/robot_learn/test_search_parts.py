@@ -107,8 +107,8 @@ def test_a_search_that_is_over_is_shown_again_as_a_table_and_as_json(
         r"0-2 +zero-shot +duplicate +0 +- +as 0-1",
         r"0-3 +zero-shot +no program +0 +- +no program passed the check",
         r"1-0 +revised 0-1 +pass +900 +12 of 20",
-        r"screening 1 refused, 1 duplicates, 0 passed over: 2 of 5 trainings avoided",
-        r"audit     of 1 trained all the same: 0 of 1 refused ones pass .*, 0 beat the best",
+        r"screening 1 refused, 1 duplicates, 1 halted of 5: [0-9,]+ steps, of 4,500 of whole trainings",
+        r"audit     of 2 trained all the same: 0 of 1 refused ones pass .*, 0 beat the best",
         r"best      1-0: .*candidates/1-0/reward.py",
         r"success   60% of 50 held-out episodes \(95 % interval 46% to 72%\)",
     ):

@@ -40,7 +40,7 @@ export class Renderer {
   /** One message of the page: a frame of the server, or what the page knows. */
   take(told) {
     if (told.frame) this.#frame(told.frame);
-    if (told.gone) { this.#free(this.bodies.get(told.gone)); this.bodies.delete(told.gone); }
+    if (told.gone) this.#gone(told.gone);
     if (told.show) this.hidden.set(...told.show);
     if (told.camera) this.camera = told.camera;
     if (told.size) this.size = told.size;
@@ -127,7 +127,6 @@ export class Renderer {
     rest += 24 * vertices;
     if (coloured) { body.tints = new Float32Array(buffer, rest, 4 * vertices); rest += 16 * vertices; }
     body.triangles = new Uint32Array(buffer, rest, 3 * faces);
-    
     this.bodies.set(name, body);
     this.#upload(body);
   }
@@ -154,6 +153,13 @@ export class Renderer {
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, body.buffers[1]);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, body.triangles, gl.STATIC_DRAW);
     gl.bindVertexArray(null);
+  }
+
+  #gone(name) {
+    const body = this.bodies.get(name);
+    this.#free(body);
+    this.poses.delete(body?.number); // which would keep the whole frame that it came in
+    this.bodies.delete(name);
   }
 
   #free(body) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 import time
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 from controllers.systems import game
+from robot_learn.session import shapes
+from robot_learn.session.scene import Camera, Scene3D
 from tests.robot_learn.session.paging import Served, browser, page_of, shoot, until
 
 
@@ -245,6 +248,35 @@ def test_a_page_on_which_nothing_changes_lays_nothing_out(served: Served, chromi
         start(page)
         before = layouts()
         until(lambda: layouts() > before + 10, "a page that shows how it goes")
+
+
+def test_a_body_that_is_gone_leaves_nothing_behind(served: Served, chromium: Any) -> None:
+    # What is unsafe is drawn as bodies that come and go with each correction; in long sessions what stays adds up.
+    made, place = Scene3D(Camera((0.0, 0.0, 0.0), 3.0)), [str(n) for n in range(5)]
+    frames = []
+    for name in place:
+        made.put(name, shapes.sphere(0.1))
+        changed, poses = made.changes()
+        made.remove(name)
+        frames.append([base64.b64encode(frame or b"").decode() for frame in (changed[name], poses)])
+    with page_of(chromium, served.url) as page:
+        left = page.evaluate(
+            """async ([frames, names]) => {
+                const { Renderer } = await import("/page/renderer.js");
+                const renderer = new Renderer(document.createElement("canvas"), () => {}), counts = [];
+                const left = () => counts.push([renderer.bodies.size, renderer.poses.size]);
+                const bytes = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer;
+                for (const [at, both] of frames.entries()) {
+                    for (const frame of both) renderer.take({ frame: bytes(frame) });
+                    left();
+                    renderer.take({ gone: names[at] });
+                }
+                left();
+                return counts;
+            }""",
+            [frames, place],
+        )
+    assert left == [[1, 1]] * 5 + [[0, 0]]
 
 
 def test_a_gamepad_pushes_too(served: Served, chromium: Any, tmp_path: Path) -> None:
