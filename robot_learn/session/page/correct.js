@@ -2,7 +2,7 @@
 
 import { element } from "/page/keys.js";
 import { facts, say } from "/page/paint.js";
-import { chart, curve } from "/page/correct_plots.js";
+import { Chart, curve } from "/page/correct_plots.js";
 
 const NAMES = { "plan": "its plan", "unsafe for sure": "surely unsafe", "unsafe perhaps": "perhaps unsafe" };
 const PADS = { ArrowUp: 12, ArrowDown: 13, ArrowLeft: 14, ArrowRight: 15, w: 5, s: 4 }; // buttons of a standard gamepad
@@ -81,7 +81,7 @@ function draw(page, parts, state, memory) {
     ["good in a row", `${state.good} of ${state.enough}`],
   ]);
   parts.chartCard.hidden = !state.charts.length;
-  if (fresh("charts", state.charts)) parts.charts.replaceChildren(...state.charts.map(chart));
+  if (fresh("charts", state.charts)) charts(parts.charts, state.charts, memory);
   if (fresh("words", state.corrections)) words(parts.words, state);
   if (fresh("ask", state.question, state.doubt)) asking(parts.ask, state);
   if (fresh("end", state.phase, state.check, state.outcome, page.holds$.value)) ending(parts.end, state, page);
@@ -169,6 +169,14 @@ function episodes(box, marks, state) {
     dot.setAttribute("aria-label", about);
     return dot;
   }));
+}
+
+function charts(box, told, memory) {
+  if (memory.drawn?.length !== told.length) {
+    memory.drawn = told.map(() => new Chart());
+    box.replaceChildren(...memory.drawn.map((one) => one.box));
+  }
+  memory.drawn.forEach((one, at) => one.show(told[at]));
 }
 
 function words(list, state) {

@@ -1,5 +1,7 @@
 // Two small drawings: a curve that falls as the robot learns, and what it holds to be unsafe in a plane of its states.
 
+import { element } from "/page/keys.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function shape(tag, properties, text) {
@@ -27,38 +29,63 @@ export function curve(values, now) {
   return plot;
 }
 
-/** A plane of states: red where all hypotheses hold it to be unsafe, hatched where they are divided, and the plan. */
-export function chart({ title, right, up, low, high, size, cells, path }) {
-  const width = 300, height = 210, l = 38, r = 8, t = 18, b = 30, w = width - l - r, h = height - t - b;
-  const plot = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "plot narrow", role: "img", "aria-label": `${title}: ${right} and ${up}` });
-  if (cells) plot.append(shape("image", { x: l, y: t, width: w, height: h, href: picture(cells, size), preserveAspectRatio: "none", style: "image-rendering: auto" }));
-  plot.append(shape("rect", { x: l, y: t, width: w, height: h, fill: "none", class: "axis" }));
-  const x = (value) => l + w * (value - low[0]) / (high[0] - low[0]), y = (value) => t + h * (1 - (value - low[1]) / (high[1] - low[1]));
-  const inside = path.map(([px, py]) => `${Math.max(l, Math.min(l + w, x(px))).toFixed(1)},${Math.max(t, Math.min(t + h, y(py))).toFixed(1)}`);
-  plot.append(shape("polyline", { points: inside.join(" "), class: "curve" }), shape("circle", { cx: inside[0]?.split(",")[0] ?? 0, cy: inside[0]?.split(",")[1] ?? 0, r: 4, fill: "var(--accent)" }));
-  const text = (value) => Number(value.toPrecision(2));
-  plot.append(shape("text", { x: l, y: 11 }, title), shape("text", { x: l, y: height - 16 }, text(low[0])), shape("text", { x: width - r, y: height - 16, "text-anchor": "end" }, text(high[0])));
-  plot.append(shape("text", { x: l + w / 2, y: height - 4, "text-anchor": "middle" }, right), shape("text", { x: l - 5, y: t + 9, "text-anchor": "end" }, text(high[1])), shape("text", { x: l - 5, y: t + h, "text-anchor": "end" }, text(low[1])));
-  plot.append(shape("text", { x: 10, y: t + h / 2, "text-anchor": "middle", transform: `rotate(-90 10 ${t + h / 2})` }, up));
-  return plot;
+const WIDE = 300, HIGH = 210, PLANE = { left: 38, top: 18, width: 254, height: 162 };
+const ZOOM = 6; // pixels of a cell, for its stripes
+
+/**
+ * A plane of states: red where all hypotheses hold it to be unsafe, hatched where they are divided, and the plan.
+ *
+ * It is made once and then told what differs: plans change ten times a second, what is unsafe seldom. The plane is a
+ * canvas below the lines and not a picture with an address of its own: of those a browser remembers each.
+ */
+export class Chart {
+  constructor() {
+    const { left, top, width, height } = PLANE, percent = (part, whole) => `${100 * part / whole}%`;
+    this.plane = element("canvas");
+    Object.assign(this.plane.style, { position: "absolute", left: percent(left, WIDE), top: percent(top, HIGH), width: percent(width, WIDE), height: percent(height, HIGH) });
+    this.frame = shape("g", {});
+    this.plan = shape("polyline", { class: "curve" });
+    this.here = shape("circle", { r: 4, fill: "var(--accent)" });
+    this.plot = shape("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, class: "plot narrow", role: "img", style: "position: relative" });
+    this.plot.append(this.frame, this.plan, this.here);
+    this.box = element("div", { className: "plane" }, this.plane, this.plot);
+  }
+
+  show({ path, size, cells, ...axes }) {
+    const { left, top, width, height } = PLANE, { low, high } = axes, told = JSON.stringify(axes);
+    if (told !== this.axes) this.#axes(axes);
+    this.axes = told;
+    if (cells !== this.cells) paint(this.plane, cells, size);
+    this.cells = cells;
+    const x = (value) => left + width * (value - low[0]) / (high[0] - low[0]), y = (value) => top + height * (1 - (value - low[1]) / (high[1] - low[1]));
+    const inside = path.map(([px, py]) => [Math.max(left, Math.min(left + width, x(px))).toFixed(1), Math.max(top, Math.min(top + height, y(py))).toFixed(1)]);
+    this.plan.setAttribute("points", inside.join(" "));
+    this.here.setAttribute("cx", inside[0]?.[0] ?? 0);
+    this.here.setAttribute("cy", inside[0]?.[1] ?? 0);
+  }
+
+  #axes({ title, right, up, low, high }) {
+    const { left, top, width, height } = PLANE, text = (value) => Number(value.toPrecision(2));
+    this.plot.setAttribute("aria-label", `${title}: ${right} and ${up}`);
+    this.frame.replaceChildren(
+      shape("rect", { x: left, y: top, width, height, fill: "none", class: "axis" }),
+      shape("text", { x: left, y: 11 }, title), shape("text", { x: left, y: HIGH - 16 }, text(low[0])), shape("text", { x: left + width, y: HIGH - 16, "text-anchor": "end" }, text(high[0])),
+      shape("text", { x: left + width / 2, y: HIGH - 4, "text-anchor": "middle" }, right), shape("text", { x: left - 5, y: top + 9, "text-anchor": "end" }, text(high[1])), shape("text", { x: left - 5, y: top + height, "text-anchor": "end" }, text(low[1])),
+      shape("text", { x: 10, y: top + height / 2, "text-anchor": "middle", transform: `rotate(-90 10 ${top + height / 2})` }, up));
+  }
 }
 
-let pictures = new Map(); // drawn once: plans change ten times a second, what is unsafe seldom
-
-/** Shares from 0 to 255, row by row from below, as a picture: amber where undecided, with stripes, red where unsafe. */
-function picture(cells, [wide, high]) {
-  if (pictures.has(cells)) return pictures.get(cells);
-  if (pictures.size > 8) pictures = new Map();
-  const bytes = Uint8Array.from(atob(cells), (letter) => letter.charCodeAt(0)), zoom = 6;
-  const canvas = Object.assign(document.createElement("canvas"), { width: wide * zoom, height: high * zoom });
-  const context = canvas.getContext("2d"), image = context.createImageData(wide * zoom, high * zoom);
-  for (let py = 0; py < high * zoom; py++) for (let px = 0; px < wide * zoom; px++) {
-    const share = bytes[(high - 1 - Math.floor(py / zoom)) * wide + Math.floor(px / zoom)] / 255, at = 4 * (py * wide * zoom + px);
+/** Shares from 0 to 255, row by row from below, in colours: amber where undecided, with stripes, red where unsafe. */
+function paint(canvas, cells, [wide, high]) {
+  Object.assign(canvas, { width: wide * ZOOM, height: high * ZOOM }); // which clears it
+  if (!cells) return;
+  const bytes = Uint8Array.from(atob(cells), (letter) => letter.charCodeAt(0));
+  const context = canvas.getContext("2d"), image = context.createImageData(canvas.width, canvas.height);
+  for (let py = 0; py < canvas.height; py++) for (let px = 0; px < canvas.width; px++) {
+    const share = bytes[(high - 1 - Math.floor(py / ZOOM)) * wide + Math.floor(px / ZOOM)] / 255, at = 4 * (py * canvas.width + px);
     const undecided = share > 0.05 && share < 0.95, stripe = (px + py) % 12 < 3;
     const [red, green, blue, alpha] = share >= 0.95 ? [214, 40, 48, 200] : undecided ? [230, 150, 30, (stripe ? 90 : 30) + 90 * share] : [0, 0, 0, 0];
     image.data.set([red, green, blue, alpha], at);
   }
   context.putImageData(image, 0, 0);
-  pictures.set(cells, canvas.toDataURL());
-  return pictures.get(cells);
 }
