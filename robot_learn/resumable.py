@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from robot_learn.errors import UserError, unknown
 from robot_learn.runs import atomic_write
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Any)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -52,18 +54,53 @@ def open_state(path: Path, kind: str, version: int, build: Callable[[dict[str, A
         raise UserError(f"{path}: not a stored {kind}: {error!r}") from error
 
 
-def merged(config: Any, wanted: Mapping[str, Any], free: Collection[str], *, kind: str, folder: Path) -> dict[str, Any]:
-    """The fields of a stored config (a dataclass) with other values of those that may change.
+@dataclass
+class Resumable(ABC, Generic[C]):
+    """A folder of long work: what was asked for, and below that what is known so far."""
 
-    Raises:
-        UserError: a setting is unknown, or one that is not `free` differs; the message says which.
-    """
-    stored = asdict(config)
-    for name in wanted:
-        if name not in stored:
-            raise unknown(f"setting of a {kind}", name, stored)
-    differing = [name for name in wanted if wanted[name] != stored[name] and name not in free]
-    if differing:
-        listed = "; ".join(f"{name} was {stored[name]!r}, now {wanted[name]!r}" for name in differing)
-        raise UserError(f"{folder} holds another {kind}: {listed}. Name another folder, or leave that out")
-    return stored | dict(wanted)
+    KIND: ClassVar[str]  # for messages: "search"
+    FILE: ClassVar[str]
+    FREE: ClassVar[
+        tuple[str, ...]
+    ]  # settings that may change on the way: when to end, not what is done
+
+    folder: Path
+    config: C  # a frozen dataclass
+
+    @classmethod
+    @abstractmethod
+    def open(cls, folder: Path | str) -> Self:
+        """One that was begun before.
+
+        Raises:
+            UserError: there is none in the folder, or its file is of another version.
+        """
+
+    @classmethod
+    def begin(cls, folder: Path | str, config: C) -> Self:
+        """A new one, or the one that is in the folder already when it asks for the same.
+
+        Raises:
+            UserError: another one is in the folder; the message says what differs.
+        """
+        if not (Path(folder) / cls.FILE).exists():
+            return cls(Path(folder), config)
+        return cls.open(folder).changed(asdict(config))
+
+    def changed(self, wanted: Mapping[str, Any]) -> Self:
+        """The same with other values of what may change.
+
+        Raises:
+            UserError: a setting is unknown, or another one differs; the message says which.
+        """
+        stored = asdict(self.config)
+        for name in wanted:
+            if name not in stored:
+                raise unknown(f"setting of a {self.KIND}", name, stored)
+        differing = [name for name in wanted if wanted[name] != stored[name] and name not in self.FREE]
+        if differing:
+            listed = "; ".join(f"{name} was {stored[name]!r}, now {wanted[name]!r}" for name in differing)
+            raise UserError(
+                f"{self.folder} holds another {self.KIND}: {listed}. Name another folder, or leave that out"
+            )
+        return replace(self, config=replace(self.config, **wanted))

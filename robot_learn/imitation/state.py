@@ -12,12 +12,12 @@ FOLDER/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from robot_learn.errors import UserError
-from robot_learn.resumable import merged, open_state, write_json
+from robot_learn.resumable import Resumable, open_state, write_json
 
 STATE, ITERATIONS, UNDONE, VIDEO, REPLIES, PAGE = (
     "imitation.json",
@@ -98,9 +98,6 @@ class ImitationConfig:
 
 MOST_ALTERNATIVES = 8
 
-# May change when an imitation goes on: who is asked and when it ends, not what is done on the way.
-FREE_ON_RESUME = ("model", "vision_model", "iterations", "max_tokens", "max_steps", "max_minutes")
-
 
 @dataclass(frozen=True)
 class Iteration:
@@ -124,49 +121,24 @@ class Iteration:
 
 
 @dataclass
-class Imitation:
+class Imitation(Resumable[ImitationConfig]):
     """A folder of an imitation."""
 
-    folder: Path
-    config: ImitationConfig
+    KIND, FILE = "imitation", STATE
+    FREE = ("model", "vision_model", "iterations", "max_tokens", "max_steps", "max_minutes")
+
     iterations: list[Iteration] = field(default_factory=list)
     seconds: float = 0.0  # over all sessions
     ended: str | None = None  # why it is over; None: it goes on when it is run again
 
     @classmethod
     def open(cls, folder: Path | str) -> Imitation:
-        """One that was begun before.
-
-        Raises:
-            UserError: there is none in the folder, or its file is of another version.
-        """
-
         def build(stored: dict[str, Any]) -> Imitation:
             config = ImitationConfig(**stored.pop("config"))
             found = [_iteration(entry) for entry in stored.pop("iterations")]
             return cls(Path(folder), config, found, **stored)
 
         return open_state(Path(folder) / STATE, "imitation", FORMAT, build)
-
-    @classmethod
-    def begin(cls, folder: Path | str, config: ImitationConfig) -> Imitation:
-        """A new one, or the one that is in the folder already when it asks for the same.
-
-        Raises:
-            UserError: another one is in the folder; the message says what differs.
-        """
-        if not (Path(folder) / STATE).exists():
-            return cls(Path(folder), config)
-        return cls.open(folder).changed(asdict(config))
-
-    def changed(self, wanted: Mapping[str, Any]) -> Imitation:
-        """The same with other values of what may change.
-
-        Raises:
-            UserError: something else differs.
-        """
-        kept = merged(self.config, wanted, FREE_ON_RESUME, kind="imitation", folder=self.folder)
-        return replace(self, config=ImitationConfig(**kept))
 
     def save(self) -> None:
         kept = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from robot_learn.errors import UserError
-from robot_learn.resumable import merged, open_state, write_json
+from robot_learn.resumable import Resumable, open_state, write_json
 
 STATE, CANDIDATES = "search.json", "candidates"
 FORMAT = 1
@@ -66,10 +66,6 @@ class SearchConfig:
         )
 
 
-# May change when a search goes on: when to end, not what is done on the way.
-FREE_ON_RESUME = ("model", "rounds", "solved", "max_tokens", "max_steps", "max_minutes", "audit")
-
-
 @dataclass(frozen=True)
 class Rung:
     """One measurement of a candidate, after so much training."""
@@ -119,11 +115,12 @@ class Candidate:
 
 
 @dataclass
-class Search:
+class Search(Resumable[SearchConfig]):
     """A search folder: `search.json`, and one run folder for each program under `candidates/`."""
 
-    folder: Path
-    config: SearchConfig
+    KIND, FILE = "search", STATE
+    FREE = ("model", "rounds", "solved", "max_tokens", "max_steps", "max_minutes", "audit")
+
     candidates: dict[str, Candidate] = field(default_factory=dict)
     seconds: float = 0.0  # over all sessions
     ended: str | None = None  # why it is over; None: it goes on when it is run again
@@ -131,38 +128,12 @@ class Search:
 
     @classmethod
     def open(cls, folder: Path | str) -> Search:
-        """A search that was begun before.
-
-        Raises:
-            UserError: there is none in the folder, or its file is of another version.
-        """
-
         def build(stored: dict[str, Any]) -> Search:
             config = SearchConfig(**stored.pop("config"))
             found = [_candidate(entry) for entry in stored.pop("candidates")]
             return cls(Path(folder), config, {entry.name: entry for entry in found}, **stored)
 
         return open_state(Path(folder) / STATE, "search", FORMAT, build)
-
-    @classmethod
-    def begin(cls, folder: Path | str, config: SearchConfig) -> Search:
-        """A new search, or the one that is in the folder already when it asks for the same.
-
-        Raises:
-            UserError: another search is in the folder; the message says what differs.
-        """
-        if not (Path(folder) / STATE).exists():
-            return cls(Path(folder), config)
-        return cls.open(folder).changed(asdict(config))
-
-    def changed(self, wanted: Mapping[str, Any]) -> Search:
-        """The same search with other values of what may change.
-
-        Raises:
-            UserError: something else differs.
-        """
-        kept = merged(self.config, wanted, FREE_ON_RESUME, kind="search", folder=self.folder)
-        return replace(self, config=SearchConfig(**kept))
 
     def put(self, candidate: Candidate) -> Candidate:
         """Keep a candidate as it is now, on disk, too."""
