@@ -60,9 +60,7 @@ class Resumable(ABC, Generic[C]):
 
     KIND: ClassVar[str]  # for messages: "search"
     FILE: ClassVar[str]
-    FREE: ClassVar[
-        tuple[str, ...]
-    ]  # settings that may change on the way: when to end, not what is done
+    FREE: ClassVar[tuple[str, ...]]  # settings that may change on the way: when to end, not what is done
 
     folder: Path
     config: C  # a frozen dataclass
