@@ -129,6 +129,7 @@ class Drive:
             "successes": sum(one["success"] for one in counted),
             "kept": sum(one["kept"] for one in counted),
             "newest": self._newest,
+            "place": str(self.settings.out.absolute()),  # of all episodes
             "dataset": ready.get("dataset"),
             "folder": ready.get("folder"),
             "max_steps": ready.get("max_steps", 0),

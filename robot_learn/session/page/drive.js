@@ -192,7 +192,9 @@ function arm(view, side, page) {
     const rows = told.episodes.toReversed().map((one) => {
       const row = element("li", { title: one.explained, className: one.discarded ? "discarded" : "" });
       const steps = one.corrected ? `you ${one.corrected} of ${one.steps}` : `${one.steps} steps`;
-      row.append(element("span", { className: "when", textContent: clock(one.at).slice(0, 5) }), mark(one.success, why(one)), element("span", { className: "dim", textContent: one.discarded ? "discarded" : steps }), element("span", { className: "when", textContent: `${one.seconds.toFixed(1)} s` }));
+      // In a page of its own, and only where nobody drives: whoever leaves this page lets go of the arm.
+      const when = told.mode === "idle" ? element("a", { href: address(told, one), target: "_blank", title: "Watch its recording, in a page of its own" }) : element("span");
+      row.append(Object.assign(when, { className: "when", textContent: clock(one.at).slice(0, 5) }), mark(one.success, why(one)), element("span", { className: "dim", textContent: one.discarded ? "discarded" : steps }), element("span", { className: "when", textContent: `${one.seconds.toFixed(1)} s` }));
       return row;
     });
     const rate = told.count ? `${told.successes} of ${told.count} achieved` : rows.length ? "None that counts" : "None yet. Start one.";
@@ -205,6 +207,10 @@ function arm(view, side, page) {
       parts.push(element("p", { className: "dim", textContent: "When this session has ended, a policy learns from them; that takes some minutes:" }), element("code", { className: "dim", textContent: `robot-learn offline ${told.dataset} --algorithm bc` }));
     }
     kept.body.replaceChildren(...parts);
+  }
+
+  function address(told, one) {
+    return `/?${new URLSearchParams({ activity: "drive", what: `recording:${told.place}/${one.folder}` })}`;
   }
 
   function discarding(last) {

@@ -171,6 +171,12 @@ def test_where_keys_move_nothing_the_page_says_why_and_what_to_press(chromium: A
             other.locator(".list").get_by_text("emergency stop").wait_for()
             other.get_by_role("button", name="Discard").click()
             wait(other, episodes="0")
+            with page.context.expect_page() as opening:
+                page.locator(".list a.when").click()
+            recording = opening.value
+            recording.locator("main[data-kind=recording]").wait_for()
+            assert recording.locator("#trouble").is_hidden()
+            recording.close()
     served.stop()
     with page_of(chromium, serve("mujoco:fr3 hand:franka/reach").url) as page:
         wait(page, mode="idle")
