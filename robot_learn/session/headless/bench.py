@@ -32,6 +32,7 @@ _LONGEST_GAP = 1.5  # [s] between two keys
 # A person's finger rests on a key so long. After each event of a key Chromium puts off all else, what the network
 # brings too, until the next picture of the page: a key let go at once makes it wait for two.
 _DWELL_MS = 80
+_COLLECT = "HeapProfiler.collectGarbage"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Memory:
 
     at: list[float] = field(default_factory=list)  # [s]
     server: list[float] = field(default_factory=list)  # with the processes that it has started
-    renderer: list[float] = field(default_factory=list)  # the browser's process that holds the page
+    renderer: list[float] = field(default_factory=list)  # the browser's processes for pages, after collecting garbage
     heap: list[float] = field(default_factory=list)  # of the page's scripts, after collecting garbage
 
 
@@ -95,7 +96,8 @@ def _measure(
             keys += 1
             if not memory.at or now - memory.at[-1] >= _SAMPLE:
                 watch.remember(memory, now)
-                say(f"  {now / 60:5.1f} min  server {memory.server[-1]:6.1f} MB  page {memory.heap[-1]:5.1f} MB")
+                now_mb = f"server {memory.server[-1]:6.1f} MB  browser {memory.renderer[-1]:6.1f} MB"
+                say(f"  {now / 60:5.1f} min  {now_mb}  scripts {memory.heap[-1]:5.1f} MB")
             page.wait_for_timeout(1e3 * generator.uniform(0.3, _LONGEST_GAP))
         after, seconds = watch.counts(), time.monotonic() - begun
     moved = after["moved"] - before["moved"]
@@ -126,6 +128,10 @@ class Watch:
         self._processes = running.new_browser_cdp_session()
         self._scripts = page.context.new_cdp_session(page)
         self._scripts.send("Performance.enable")
+        self._workers: list[str] = []
+        self._scripts.on("Target.attachedToTarget", lambda told: self._workers.append(told["sessionId"]))
+        found = {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": False}
+        self._scripts.send("Target.setAutoAttach", found)
 
     def counts(self) -> dict[str, Any]:
         """Frames drawn since the page was opened, updates of poses received while the robot moved, and how long [s]
@@ -134,8 +140,11 @@ class Watch:
         return found
 
     def remember(self, memory: Memory, now: float) -> None:
-        """One reading of memory at `now` [s]."""
-        self._scripts.send("HeapProfiler.collectGarbage")
+        """One reading of memory at `now` [s], without the garbage of the page's scripts and of its workers'."""
+        self._scripts.send(_COLLECT)
+        for worker in self._workers:
+            told_to = {"sessionId": worker, "message": json.dumps({"id": 1, "method": _COLLECT})}
+            self._scripts.send("Target.sendMessageToTarget", told_to)
         told = {one["name"]: one["value"] for one in self._scripts.send("Performance.getMetrics")["metrics"]}
         memory.at.append(now)
         memory.heap.append(told["JSHeapUsedSize"] / 1e6)
