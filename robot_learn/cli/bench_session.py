@@ -22,8 +22,8 @@ _SHOWN: tuple[str, ...] = (
     "server 99 % ms",
     "page ms",
 )
-_SHOWN += ("page 99 % ms", "keys", "server MB", "server MB/h", "server +-", "renderer MB", "renderer MB/h", "renderer +-")
-_SHOWN += ("heap MB", "heap MB/h", "heap +-", "load")
+_SHOWN += ("page 99 % ms", "keys", "server MB", "server MB/h", "server +-")
+_SHOWN += ("renderer MB", "renderer MB/h", "renderer +-", "heap MB", "heap MB/h", "heap +-", "load")
 
 
 @dataclass(frozen=True)
