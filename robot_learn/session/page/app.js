@@ -5,7 +5,8 @@ import { Keys, element } from "/page/keys.js";
 import { say } from "/page/paint.js";
 import { View } from "/page/scene.js";
 
-const AGAIN = 500, SLOW = 4000; // ms
+const AGAIN = 500, SLOW = 4000; // ms between attempts to connect
+const LOOK = 1000, SILENT = 4; // ms; looks that found nothing new, where beats come every 50 ms: a network that has gone closes nothing
 const query = new URLSearchParams(location.search);
 const activity = query.get("activity"), what = query.get("what") ?? "";
 const at = (id) => document.getElementById(id);
@@ -55,7 +56,7 @@ const person$ = observable(kept(localStorage, "person", () => ""));
 
 const load = random();
 const open = new Map(); // number -> {frame, resolve, reject}
-let socket = null, count = 0, heard = 0, wait = AGAIN;
+let socket = null, count = 0, heard = 0, wait = AGAIN, silent = 0;
 
 const state$ = observable(undefined), live$ = observable(undefined), link$ = observable("connecting");
 const holds$ = observable(undefined);
@@ -101,18 +102,39 @@ function connect() {
   address.search = new URLSearchParams({ activity, what, tab, person: person$.value });
   const mine = new WebSocket(address);
   socket = mine;
+  silent = 0;
   socket.binaryType = "arraybuffer";
   socket.onopen = () => { wait = AGAIN; for (const { frame } of open.values()) send(frame); };
-  socket.onmessage = ({ data }) => { if (mine === socket) (typeof data === "string" ? heardText : heardScene)(data); };
+  socket.onmessage = ({ data }) => {
+    if (mine !== socket) return;
+    silent = 0;
+    (typeof data === "string" ? heardText : heardScene)(data);
+  };
   socket.onclose = ({ code, reason }) => {
     if (mine !== socket) return;
+    if (code !== 4004 && code !== 4000) { lost(); return; }
+    socket = null;
     heard = 0;
-    if (code === 4004 || code === 4000) { link$.set("refused"); trouble("This page was refused", reason || "the server did not say why"); return; }
-    link$.set("lost");
-    setTimeout(connect, wait);
-    wait = Math.min(SLOW, wait * 1.5);
+    link$.set("refused");
+    trouble("This page was refused", reason || "the server did not say why");
   };
 }
+
+function lost() {
+  socket = null;
+  heard = 0;
+  link$.set("lost");
+  setTimeout(connect, wait);
+  wait = Math.min(SLOW, wait * 1.5);
+}
+
+// Looks are counted, not time: after a page itself hung, what came meanwhile is read before the next look.
+setInterval(() => {
+  if (!socket || ++silent < SILENT) return;
+  const mine = socket;
+  lost();
+  mine.close();
+}, LOOK);
 
 function heardText(text) {
   const told = JSON.parse(text);
