@@ -74,7 +74,7 @@ def run_cells(
     launcher = launcher or LocalProcesses()
     missing = [cell for cell in wanted if not place.result(cell).exists()]
     say(f"{len(wanted)} cells, {len(wanted) - len(missing)} with a result")
-    steps: list[Callable[[Cell, Place, Budget], Job | None]] = [_collect]
+    steps: list[Callable[[Cell, Place, Budget], Job | None]] = [_collect_recorded, _collect]
     for number in range(len(budget.rounds)):
         steps += [partial(_label, number=number), partial(_rank, number=number)]
     for step in (*steps, _fit):
@@ -127,14 +127,24 @@ def _has_labels(cell: Cell, place: Place) -> bool:
     return method.teacher is None or place.labels(data, method).exists()
 
 
+def _collect_recorded(cell: Cell, place: Place, budget: Budget) -> Job | None:
+    """The episodes that recorded labels are about, by themselves: a dataset that grows keeps the hash that they name."""
+    return _collected(cell.what[0], place, cell.what[0].recorded, f"{cell.what[0].recorded} episodes of ")
+
+
 def _collect(cell: Cell, place: Place, budget: Budget) -> Job | None:
-    data, _ = cell.what
+    return _collected(cell.what[0], place, cell.what[0].episodes)
+
+
+def _collected(data: Data, place: Place, episodes: int, part: str = "") -> Job | None:
     try:
-        if manifest(data.name, place.root)["episodes"] >= data.episodes:
-            return None
+        there = manifest(data.name, place.root)["episodes"]
     except UserError:
-        pass  # not there, or not whole: the command says which, and goes on
-    return Job(f"collect {data.name}", data.collect(str(place.root)), place.folder / "logs" / f"{data.name}.txt")
+        there = 0  # not there, or not whole: the command says which, and goes on
+    if there >= episodes:
+        return None
+    log = place.folder / "logs" / f"{data.name}.txt"
+    return Job(f"collect {part}{data.name}", data.collect(str(place.root), episodes), log)
 
 
 def _label(cell: Cell, place: Place, budget: Budget, *, number: int) -> Job | None:

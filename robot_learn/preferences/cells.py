@@ -23,14 +23,15 @@ class Data:
     episodes: int
     hold: int  # steps on average that a random action is held
     camera: str | None = None  # that teachers look through; the task's first by default
+    recorded: int = 0  # of the episodes: the first ones, which a model was asked about when there were no others
 
     @property
     def name(self) -> str:
         return f"bench/{self.task.partition('/')[2]}-{self.grade}"
 
-    def collect(self, root: str) -> tuple[str, ...]:
-        """The words of the command."""
-        words = ["collect", self.task, "--grade", self.grade, "--episodes", str(self.episodes), "--root", root]
+    def collect(self, root: str, episodes: int) -> tuple[str, ...]:
+        """The words of the command that brings it to so many episodes."""
+        words = ["collect", self.task, "--grade", self.grade, "--episodes", str(episodes), "--root", root]
         return (*words, "--hold", str(self.hold), "--out", self.name, "--num-envs", "25")
 
 
@@ -88,11 +89,13 @@ GRADES = ("random", "medium", "expert")
 _TASKS = {"metaworld/drawer-open": (10_000, 20), "metaworld/soccer": (1000, 50)}
 _TASKS |= {"mujoco/cart-pole": (400, 5), "soft/straighten-rope": (300, 20)}
 _CAMERAS = {"metaworld/drawer-open": "side+corner"}  # one shows how far the drawer is open, both where the hand is
+_RECORDED = {"metaworld/drawer-open": 1000}
 
 
 def _data(task: str, grade: str, episodes: int, hold: int) -> Data:
     random = grade == "random"
-    return Data(task, grade, episodes if random else 100, hold if random else 5, _CAMERAS.get(task))
+    recorded = _RECORDED.get(task, 0) if random else 0
+    return Data(task, grade, episodes if random else 100, hold if random else 5, _CAMERAS.get(task), recorded)
 
 
 DATA = {

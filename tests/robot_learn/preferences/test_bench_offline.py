@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from robot_learn.cli import main
+from robot_learn.data.store import manifest
 from robot_learn.errors import UserError
 from robot_learn.launcher import Finished, Job
 from robot_learn.preferences import cells as plan
 from robot_learn.preferences.bench import Place, run_cells
 from robot_learn.preferences.cells import DATA, METHODS, NOISES, Budget, Cell, cells
 from robot_learn.preferences.table import markdown, noise_rows, read_results, rows, verdicts
+
+RECORDED = Path(__file__).parents[3] / "benchmarks/recordings/labels"
 
 
 def result(folder: Path, data: str, method: str, success: list[float]) -> None:
@@ -63,6 +66,24 @@ def test_what_cells_share_is_made_once_and_what_fails_takes_its_cells_along(tmp_
     names = [job.name for job in launcher.jobs]
     assert names == ["collect bench/cart-pole-random", "label bench/cart-pole-random simulated-oracle, round 1"]
     assert any("left out  cart-pole-random--iql-vlm" in line for line in said)
+
+
+def test_recorded_labels_hold_for_data_that_grew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drawer's are about its first episodes; their dataset is collected first, so that the larger one knows it."""
+    data = plan.Data("mujoco/cart-pole", "random", 12, 5, recorded=4)
+    monkeypatch.setitem(plan.DATA, "cart-pole-random", data)
+    place, said = Place(tmp_path, tmp_path / "vlm"), list[str]()
+    cell = Cell("cart-pole-random", "iql-vlm")
+    run_cells([cell], place, Budget(), say=said.append)
+    told = manifest(data.name, place.root)
+    assert told["episodes"] == 12
+    (first,) = told["earlier"]
+    assert main([*data.collect(str(tmp_path / "alone"), 4)]) == 0
+    assert manifest(data.name, tmp_path / "alone")["hash"] == first
+    for name in ("drawer-open-random", "straighten-rope-random"):
+        labels = [json.loads(line) for line in (RECORDED / f"{name}-vlm.jsonl").read_text().splitlines()]
+        most = max(label[side][0] for label in labels for side in ("first", "second"))
+        assert most < (DATA[name].recorded or DATA[name].episodes)
 
 
 ROUNDS = (plan.Round(20, "even", "k-center"), plan.Round(10))
