@@ -128,7 +128,7 @@ def _has_labels(cell: Cell, place: Place) -> bool:
 
 
 def _collect_recorded(cell: Cell, place: Place, budget: Budget) -> Job | None:
-    """The episodes that recorded labels are about, by themselves: a dataset that grows keeps the hash that they name."""
+    """What recorded labels are about, by itself: a dataset that grows keeps the hash that they name."""
     return _collected(cell.what[0], place, cell.what[0].recorded, f"{cell.what[0].recorded} episodes of ")
 
 
