@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import expit
+from scipy.stats import rankdata
 
 from robot_learn.errors import UserError
 
@@ -43,12 +44,8 @@ def rarity(scores: np.ndarray) -> np.ndarray:
     rare are paid alike wherever they are.
     """
     _check(scores, scores)
-    rows = []
-    for row in scores:
-        ordered = np.sort(row)
-        above = len(row) - 0.5 * (np.searchsorted(ordered, row, "left") + np.searchsorted(ordered, row, "right"))
-        rows.append(-np.log10(above / len(row)))
-    return np.asarray(rows, dtype=np.float32)
+    frames = scores.shape[1]
+    return np.asarray(-np.log10((frames + 0.5 - rankdata(scores, axis=1)) / frames), dtype=np.float32)
 
 
 def _check(scores: np.ndarray, reference: np.ndarray) -> None:
