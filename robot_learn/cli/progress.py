@@ -29,7 +29,9 @@ class ProgressOf:
     goal: OptionalText = None
     """The goal in a sentence; by default the task's own."""
     voc: float = 0.5
-    """An episode whose values correlate with time above this is taken for a success."""
+    """An episode whose values correlate with time above this is taken for a success ..."""
+    final: float = 0.9
+    """... if its last value is at least this, too: who only comes near the goal also rises. 0: GVL's rule."""
     keep: OptionalText = None
     """Write the episodes with at least --keep-voc as a dataset of this name."""
     keep_voc: OptionalFloat = None
@@ -78,7 +80,7 @@ class ProgressOf:
         )
         for problem in problems:
             say(problem)
-        said = gvl.report(dataset, known, voc=self.voc)
+        said = gvl.report(dataset, known, voc=self.voc, final=self.final)
         least = self.voc if self.keep_voc is None else self.keep_voc
         if self.keep is not None:
             kept = np.array(list(known), dtype=np.int64)[worth_learning_from(list(known.values()), least)]

@@ -33,7 +33,7 @@ from robot_learn.offline.flat import FlatNetworks, reduced_products
 from robot_learn.offline.hl_gauss import HlGauss, value_bounds
 from robot_learn.offline.learner import Batches, Critic, check_at_least, check_seeds, check_share
 from robot_learn.offline.networks import drawn, export_policies, seeded
-from robot_learn.offline.reward_scale import SCALES, reward_factors
+from robot_learn.offline.reward_scale import SCALES, episode_chances, reward_factors
 from robot_learn.offline.tensors import Tensors
 from robot_learn.offline.updates import LOG_STD_RANGE, NETWORKS
 from robot_learn.policy import MlpPolicy
@@ -63,12 +63,13 @@ class IqlConfig:
     hidden_layers: int = 2
     hidden_size: int = 256
     reward_scale: Literal["returns", "deviation", "none"] = "returns"  # see `reward_factors`
+    episode_weight: float = 0.0  # above 0: better episodes are looked at more often, see `episode_chances`
     bins: int = 0  # above 0: Q as histograms of so many bins (HL-Gauss)
     precision: Literal["float32", "reduced"] = "float32"  # see `reduced_products`
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "total_updates", "batch_size", "hidden_layers", "hidden_size")
-        check_at_least(self, 0.0, "inverse_temperature", "largest_weight", "learning_rate", "bins")
+        check_at_least(self, 0.0, "inverse_temperature", "largest_weight", "learning_rate", "episode_weight", "bins")
         check_share(self, "polyak", "gamma")
         if not 0.0 < self.expectile < 1.0:
             raise UserError(f"expectile is {self.expectile}: wanted between 0 and 1")
@@ -137,7 +138,10 @@ class _Stack:
         if config.bins:
             bounds = value_bounds(self._rewards, tensors.terminated, config.gamma)
             self._histogram = HlGauss.covering(*bounds, config.bins)
-        self._batches = Batches(seeds, tensors.num_steps, config.batch_size)
+        chances = None
+        if config.episode_weight:
+            chances = (episode_chances(rewards, tensors.lengths, config.episode_weight), tensors.lengths)
+        self._batches = Batches(seeds, tensors.num_steps, config.batch_size, chances)
         self._networks = self._drawn(seeds)
         values, gradients = self._networks.values, self._networks.gradients
         self._rate = torch.tensor(config.learning_rate, device=tensors.device)  # the actor's, which decays

@@ -57,16 +57,31 @@ class Learner(Protocol):
 
 
 class Batches:
-    """Which steps each seed looks at: uniform with replacement, a stream of its own for each seed."""
+    """Which steps each seed looks at: uniform with replacement, a stream of its own for each seed.
 
-    def __init__(self, seeds: Sequence[int], num_steps: int, batch_size: int) -> None:
+    Args:
+        episodes: (S, E) how likely each seed looks into each episode, and the steps (E,) of each, among which it then
+            makes no difference; None: all steps alike.
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        num_steps: int,
+        batch_size: int,
+        episodes: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
         self._generators = [np.random.default_rng([seed, 1]) for seed in seeds]
-        self._num_steps, self._batch_size = num_steps, batch_size
+        self._num_steps, self._batch_size, self._episodes = num_steps, batch_size, episodes
 
     def draw(self, updates: int) -> torch.Tensor:
         """(updates, S, batch_size) int64; the streams do not depend on how many are drawn at once."""
         shape = (updates, self._batch_size)
-        drawn = [generator.integers(self._num_steps, size=shape) for generator in self._generators]
+        if self._episodes is None:
+            drawn = [generator.integers(self._num_steps, size=shape) for generator in self._generators]
+        else:
+            chances, lengths = self._episodes
+            drawn = [_steps(g.random(shape), row, lengths) for g, row in zip(self._generators, chances, strict=True)]
         return torch.from_numpy(np.stack(drawn, axis=1))
 
     def state(self) -> list[dict[str, Any]]:
@@ -75,6 +90,16 @@ class Batches:
     def load_state(self, states: Sequence[Mapping[str, Any]]) -> None:
         for generator, state in zip(self._generators, states, strict=True):
             generator.bit_generator.state = dict(state)
+
+
+def _steps(drawn: np.ndarray, chances: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1) to steps: an episode has as much of the range as its chance (E,), shared by its steps."""
+    ends = np.cumsum(chances)
+    drawn = drawn * ends[-1]
+    episode = np.minimum(np.searchsorted(ends, drawn, "right"), len(ends) - 1)
+    within = (drawn - (ends[episode] - chances[episode])) / chances[episode] * lengths[episode]
+    steps = (np.cumsum(lengths) - lengths)[episode] + np.clip(within.astype(np.int64), 0, lengths[episode] - 1)
+    return np.asarray(steps)
 
 
 def configured(kind: type[Config], **changes: Any) -> Config:

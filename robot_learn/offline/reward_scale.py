@@ -20,9 +20,27 @@ def reward_factors(rewards: Tensor, lengths: np.ndarray, scale: str) -> Tensor:
     if scale == "deviation":
         spread, wanted = rewards.double().std(1, correction=0), 1.0
     else:
-        totals = rewards.new_zeros(len(rewards), len(lengths), dtype=torch.float64)
-        episode_of = torch.as_tensor(np.repeat(np.arange(len(lengths)), lengths), device=rewards.device)
-        totals.index_add_(1, episode_of, rewards.double())
+        totals = _totals(rewards, lengths)
         spread, wanted = totals.amax(1) - totals.amin(1), float(lengths.max())
     tiny = spread < 1e-6 * rewards.double().abs().amax(1).clamp(min=1e-6)
     return torch.where(tiny, 1.0, wanted / spread).float().unsqueeze(1)
+
+
+def episode_chances(rewards: Tensor, lengths: np.ndarray, weight: float) -> np.ndarray:
+    """(S, E) how likely a step of each episode is looked at: e^weight times as likely in the best as in the worst.
+
+    Return weighting of Hong et al., "Harnessing mixed offline reinforcement learning datasets via trajectory weighting"
+    (ICLR 2023, eq. 5; theirs is a weight of 10). Where all returns are equal, so are the chances of all steps.
+    """
+    totals = _totals(rewards, lengths).cpu().numpy()
+    low, spread = totals.min(axis=1, keepdims=True), np.ptp(totals, axis=1, keepdims=True)
+    share = (totals - low) / np.where(spread > 1e-6 * np.abs(totals).max(axis=1, keepdims=True), spread, np.inf)
+    chances = lengths * np.exp(weight * share)
+    return np.asarray(chances / chances.sum(axis=1, keepdims=True))
+
+
+def _totals(rewards: Tensor, lengths: np.ndarray) -> Tensor:
+    """(S, E) float64: the return of each episode."""
+    totals = rewards.new_zeros(len(rewards), len(lengths), dtype=torch.float64)
+    episode_of = torch.as_tensor(np.repeat(np.arange(len(lengths)), lengths), device=rewards.device)
+    return totals.index_add_(1, episode_of, rewards.double())

@@ -135,12 +135,12 @@ def _line(episode: int, told: ProgressValues, dataset: Dataset) -> bytes:
     return (json.dumps(entry) + "\n").encode()
 
 
-def report(dataset: Dataset, known: dict[int, ProgressValues], *, voc: float) -> dict[str, Any]:
+def report(dataset: Dataset, known: dict[int, ProgressValues], *, voc: float, final: float = 0.0) -> dict[str, Any]:
     """VOC over episodes, and how detected success agrees with the simulator's, where there is any to agree with."""
     if not known:
         return {"episodes": 0}
     all_vocs = np.array([told.voc for told in known.values()])
-    detected = np.array([detected_success(told, voc=voc) for told in known.values()])
+    detected = np.array([detected_success(told, voc=voc, final=final) for told in known.values()])
     true = dataset.succeeded[list(known)]
     right = float((detected == true).mean())
     return {
@@ -149,7 +149,7 @@ def report(dataset: Dataset, known: dict[int, ProgressValues], *, voc: float) ->
         "voc_quartiles": np.percentile(all_vocs, [25, 50, 75]).tolist(),
         "voc_of_successes": float(all_vocs[true].mean()) if true.any() else None,
         "voc_of_failures": float(all_vocs[~true].mean()) if (~true).any() else None,
-        "threshold": voc,
+        "thresholds": [voc, final],
         "detected": int(detected.sum()),
         "succeeded": int(true.sum()),
         "detection_accuracy": right,

@@ -94,6 +94,7 @@ def test_success_is_detected_and_episodes_are_sifted(tmp_path: Path) -> None:
     said = report(DATA, known, voc=0.5)
     assert (said["detected"], said["succeeded"], said["detection_accuracy"]) == (2, 2, 1.0)
     assert (said["voc_of_successes"], said["voc_of_failures"]) == (pytest.approx(1.0), 0.0)
+    assert report(DATA, known, voc=0.5, final=1.01)["detected"] == 0  # rises, and does not arrive
     kept = DATA.episodes(worth_learning_from(list(known.values()), 0.5))
     assert kept.lengths.tolist() == [12, 15]
     assert report(DATA, {}, voc=0.5) == {"episodes": 0}
