@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,24 +122,33 @@ def add(folder: Path, request: Request, reply: Reply) -> Path:
 def load(folder: Path, request: Request) -> Recording | None:
     """What is recorded for a prompt, whatever label it was recorded under; None when nothing is.
 
+    The pictures are those of the request, so recordings of many large ones replay without them in the folder.
+
     Raises:
         UserError: a file was edited: its prompt is not the one of its hash.
     """
     for path in sorted(folder.glob(f"*-{request.prompt_hash[:16]}.json")):
-        return read(path)
+        return read(path, [image for message in request.messages for image in message.images])
     return None
 
 
-def read(path: Path) -> Recording:
+def read(path: Path, images: Sequence[bytes] = ()) -> Recording:
     """One file of recordings.
 
+    Args:
+        images: PNG files that need not be read again.
+
     Raises:
-        UserError: it is none, or was edited.
+        UserError: it is none, or was edited, or a picture is missing.
     """
-    document = _read_json(path)
+    document, known = _read_json(path), {image_hash(image): image for image in images}
     try:
         messages = tuple(
-            Message(turn["role"], "\n".join(turn["text"]), tuple(_image(path, digest) for digest in turn["images"]))
+            Message(
+                turn["role"],
+                "\n".join(turn["text"]),
+                tuple(known.get(digest) or _image(path, digest) for digest in turn["images"]),
+            )
             for turn in document["messages"]
         )
         replies = {entry["sample"]: Reply.from_json("\n".join(entry["text"]), entry) for entry in document["replies"]}

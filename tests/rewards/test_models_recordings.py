@@ -152,10 +152,18 @@ def test_a_recording_whose_prompt_was_edited_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_recording_whose_image_was_edited_is_refused(tmp_path: Path) -> None:
-    add(tmp_path, ASK, REPLY)
+    path = add(tmp_path, ASK, REPLY)
     next((tmp_path / "images").iterdir()).write_bytes(PNG + b"!")
     with pytest.raises(UserError, match="its prompt was changed"):
-        Recordings(tmp_path).complete(ASK)
+        read(path)
+
+
+def test_whoever_asks_with_the_pictures_needs_none_in_the_folder(tmp_path: Path) -> None:
+    path = add(tmp_path, ASK, REPLY)
+    next((tmp_path / "images").iterdir()).unlink()
+    assert Recordings(tmp_path).complete(ASK).text == REPLY.text
+    with pytest.raises(UserError, match="cannot be read"):
+        read(path)
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"format": 1}', '{"format": 1, "label": "x"}'])
