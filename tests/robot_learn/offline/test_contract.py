@@ -32,6 +32,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "iql": {"total_updates": 20},
 }
 OPTIONS: dict[str, dict[str, Any]] = {name: {"algorithm": name} for name in ALGORITHMS} | {
+    "iql-weighted": {"algorithm": "iql", "episode_weight": 10.0},
     "iql-histogram": {"algorithm": "iql", "bins": 21, "inverse_temperature": 0.05},
     "rebrac-histogram": {"algorithm": "rebrac", "bins": 21},
 }

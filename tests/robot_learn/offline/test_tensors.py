@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from scipy.stats import chisquare
 
 from robot_learn.data.dataset import Dataset
 from robot_learn.errors import UserError
 from robot_learn.offline.learner import Batches
+from robot_learn.offline.reward_scale import episode_chances
 from robot_learn.offline.tensors import Tensors, to_tensors
 from tests.robot_learn.offline.toy_data import random_dataset
 
@@ -86,8 +89,13 @@ def test_a_dataset_that_was_only_watched_and_a_range_of_another_width_are_refuse
         made(dataset)
 
 
-def test_the_steps_of_a_seed_depend_neither_on_its_neighbours_nor_on_how_many_are_drawn_at_once() -> None:
-    together, alone = Batches([4, 9], 100, 7), Batches([9], 100, 7)
+CHANCES, LENGTHS = np.array([[0.0, 0.2, 0.7, 0.1], [0.25, 0.25, 0.25, 0.25]]), np.array([30, 50, 5, 15])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_steps_of_a_seed_depend_neither_on_its_neighbours_nor_on_how_many_are_drawn_at_once(weighted: bool) -> None:
+    both, one = ((CHANCES, LENGTHS), (CHANCES[1:], LENGTHS)) if weighted else (None, None)
+    together, alone = Batches([4, 9], 100, 7, both), Batches([9], 100, 7, one)
     first = together.draw(10)
     assert first.shape == (10, 2, 7)
     pieces = [alone.draw(count) for count in (1, 6, 3)]
@@ -96,3 +104,26 @@ def test_the_steps_of_a_seed_depend_neither_on_its_neighbours_nor_on_how_many_ar
     after = alone.draw(3)
     alone.load_state(kept)
     assert np.array_equal(alone.draw(3), after)
+
+
+def test_steps_come_as_often_as_their_episodes_are_meant_to() -> None:
+    drawn, count = Batches([4, 9], 100, 500, (CHANCES, LENGTHS)).draw(80), 40_000
+    for seed, chances in enumerate(CHANCES):
+        wanted = np.repeat(chances / LENGTHS, LENGTHS)
+        found = np.bincount(drawn[:, seed].flatten(), minlength=100)
+        likely = wanted > 0
+        assert (found[~likely] == 0).all()
+        assert chisquare(found[likely], count * wanted[likely]).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("weight", [0.0, 3.0])
+def test_the_best_episode_is_looked_at_as_much_more_often_as_was_asked(weight: float) -> None:
+    """Whatever is added to or multiplies the rewards of episodes of one length; a step counts, not an episode."""
+    rewards = torch.tensor([[0.0] * 4 + [1.0] * 4 + [0.5] * 4, [7.0] * 12])
+    equal = np.full(3, 4)
+    chances = episode_chances(rewards, equal, weight)
+    assert chances[0] / chances[0, 0] == pytest.approx(np.exp([0.0, weight, weight / 2]))
+    assert episode_chances(3.0 * rewards - 5.0, equal, weight) == pytest.approx(chances)
+    assert chances[1] == pytest.approx(1 / 3)
+    lengths = np.array([2, 8, 2])
+    assert episode_chances(rewards[1:] * 0.0, lengths, weight)[0] == pytest.approx(lengths / 12)
