@@ -125,8 +125,7 @@ class Budget:
     scale: str = "rarity"  # of fitted rewards
     updates: int = 15_000
     hidden_size: int = 128
-    iql: tuple[str, ...] = ("expectile=0.9", "inverse_temperature=10", "precision=reduced")
-
+    iql: tuple[str, ...] = ("expectile=0.9", "inverse_temperature=10", "episode_weight=10", "precision=reduced")
     rebrac: tuple[str, ...] = ("actor_penalty=0.01", "batch_size=256", "hidden_layers=2", "learning_rate=0.0003")
 
     def settings(self, algorithm: str) -> tuple[str, ...]:
