@@ -120,14 +120,20 @@ _PLACES: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.mkldnn.ma
 _lock, _users, _before = threading.Lock(), [0], ["", ""]
 
 
+def _has_units() -> bool:
+    """Whether anything here multiplies rounded numbers faster."""
+    known = torch.cpu.get_capabilities()
+    return torch.cuda.is_available() or any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
 @contextmanager
 def reduced_products(wanted: bool) -> Iterator[None]:
     """Multiply matrices of numbers rounded to TF32 on a GPU, or to bfloat16 on a CPU; sums stay in float32.
 
-    A CPU without units for it computes in float32 as ever. The setting is the process's, so it holds from the first
-    thread that wants it to the last.
+    A CPU without units for it is left to compute in float32: asked for bfloat16 it would give the same numbers, later.
+    The setting is the process's, so it holds from the first thread that wants it to the last.
     """
-    if not wanted:
+    if not wanted or not _has_units():
         yield
         return
     with _lock:

@@ -11,8 +11,8 @@ They have no parameters in common, and each sees the others as they were before 
 forward, one backward and one step of Adam. (In the authors' code the actor and Q see V a moment later.) The policy is
 a Gaussian with the same deviation in all states and tanh on its mean alone.
 
-On a CPU seeds take turns, which keeps the numbers of one in the cache; on a GPU they are one batch, and the updates of
-a turn are captured as one graph.
+On a CPU a few seeds are one batch and take turns with the others, which keeps their numbers in the cache; on a GPU all
+are one, and the updates of a turn are captured as one graph.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from robot_learn.errors import UserError, unknown
 from robot_learn.offline.critics import MlpCritic
 from robot_learn.offline.flat import FlatNetworks, reduced_products
 from robot_learn.offline.hl_gauss import HlGauss, value_bounds
-from robot_learn.offline.learner import Batches, Critic, check_at_least, check_seeds, check_share
+from robot_learn.offline.learner import Batches, Critic, check_at_least, check_seeds, check_share, stacks
 from robot_learn.offline.networks import drawn, export_policies, seeded
 from robot_learn.offline.reward_scale import SCALES, episode_chances, reward_factors
 from robot_learn.offline.tensors import Tensors
@@ -40,7 +40,7 @@ from robot_learn.policy import MlpPolicy
 
 ACTOR, VALUE, Q, TARGET = 0, 1, slice(2, 4), slice(4, 6)  # of the six networks of a seed
 TRAINED = 4  # the first four
-TURN = 100  # updates of a seed before it is the next one's turn
+TURN = 100  # updates of a batch of seeds before it is the next one's turn
 # Of the last layers' first matrices. The authors' sqrt(2) makes the first actions and values wild, and unlearning them
 # costs hundreds of updates.
 LAST_GAIN = 0.1
@@ -90,11 +90,10 @@ class Iql:
         self.seeds, self.updates = check_seeds(seeds, tensors), 0
         self._tensors, self._config = tensors, config
         rewards = tensors.rewards_of(len(self.seeds))
-        if tensors.device.type == "cpu":
-            groups = [slice(index, index + 1) for index in range(len(self.seeds))]
-        else:
-            groups = [slice(0, len(self.seeds))]
-        self._stacks = [_Stack(tensors, config, self.seeds[group], rewards[group]) for group in groups]
+        self._stacks = [
+            _Stack(tensors, config, self.seeds[group], rewards[group])
+            for group in stacks(len(self.seeds), tensors.device)
+        ]
 
     def train(self, updates: int) -> dict[str, np.ndarray]:
         """So many updates more; losses by name, (S,) each, as means over them."""
@@ -128,16 +127,16 @@ class Iql:
 
 
 class _Stack:
-    """The seeds that are trained as one batch: on a CPU each alone, on a GPU all."""
+    """The seeds that are trained as one batch."""
 
     def __init__(self, tensors: Tensors, config: IqlConfig, seeds: Sequence[int], rewards: Tensor) -> None:
         self._tensors, self._config, self._seeds = tensors, config, len(seeds)
         self._rewards = rewards * reward_factors(rewards, tensors.lengths, config.reward_scale)  # (S, M)
         self._continues = 1.0 - tensors.terminated.float()  # (M,)
-        self._histogram: HlGauss | None = None
-        if config.bins:
-            bounds = value_bounds(self._rewards, tensors.terminated, config.gamma)
-            self._histogram = HlGauss.covering(*bounds, config.bins)
+        self._histograms = [  # one a seed, or none
+            HlGauss.covering(*value_bounds(row, tensors.terminated, config.gamma), config.bins)
+            for row in (self._rewards if config.bins else ())
+        ]
         chances = None
         if config.episode_weight:
             chances = (episode_chances(rewards, tensors.lengths, config.episode_weight), tensors.lengths)
@@ -251,8 +250,10 @@ class _Stack:
         self._next_inputs.flatten(0, 1)[:, :obs_dim] = tensors.frames.index_select(0, before + 1)
 
     def _values(self, out: Tensor) -> Tensor:
-        """(..., width) of Q networks to (...)."""
-        return out[..., 0] if self._histogram is None else self._histogram.value(out)
+        """(2, S, N, width) of Q networks to (2, S, N)."""
+        if not self._histograms:
+            return out[..., 0]
+        return torch.stack([h.value(seed) for h, seed in zip(self._histograms, out.unbind(1), strict=True)], dim=1)
 
     def _value_loss(self, advantage: Tensor) -> None:
         weight = torch.where(advantage < 0.0, 1.0 - self._config.expectile, self._config.expectile)
@@ -263,13 +264,13 @@ class _Stack:
     def _q_loss(self, out: Tensor, wanted: Tensor) -> None:
         """`out` (2, S, N, width), `wanted` (S, N)."""
         count = wanted.shape[1]
-        if self._histogram is None:
+        if not self._histograms:
             error = out[..., 0] - wanted
             self._networks.out_gradients[Q, ..., 0] = error * (2.0 / count)
             self._sums[1] += error.square_().sum(0)
             return
-        target = self._histogram.probabilities(wanted)
-        self._networks.out_gradients[Q, ..., : self._histogram.bins] = (out.softmax(-1) - target) / count
+        target = torch.stack([h.probabilities(row) for h, row in zip(self._histograms, wanted, strict=True)])
+        self._networks.out_gradients[Q, ..., : self._config.bins] = (out.softmax(-1) - target) / count
         self._sums[1] -= (target * out.log_softmax(-1)).sum((0, -1))
 
     def _actor_loss(self, out: Tensor, advantage: Tensor) -> None:
@@ -301,9 +302,7 @@ class _Stack:
     def critics(self) -> list[Critic]:
         """One a seed."""
         tensors, networks, width = self._tensors, self._networks, self._config.bins or 1
-        centres = np.zeros(0, np.float32)
-        if self._histogram is not None:
-            centres = _numbers(self._histogram.centres(torch.zeros(())))
+        centres = [_numbers(histogram.centres(torch.zeros(()))) for histogram in self._histograms]
         weights = [_numbers(weight[Q].transpose(0, 1)) for weight in networks.weights]  # (S, 2, in, out)
         biases = [_numbers(bias[Q].transpose(0, 1)) for bias in networks.biases]
         weights[-1], biases[-1] = weights[-1][..., :width], biases[-1][..., :width]
@@ -317,7 +316,7 @@ class _Stack:
                 biases=tuple(bias[seed] for bias in biases),
                 gains=(),
                 shifts=(),
-                centres=centres,
+                centres=centres[seed] if centres else np.zeros(0, np.float32),
             )
             for seed in range(self._seeds)
         ]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robot_learn.offline.learner import Batches, Critic, check_seeds
+from robot_learn.offline.learner import Batches, Critic, check_seeds, stacks
 from robot_learn.offline.tensors import Tensors
 from robot_learn.offline.updates import Losses
 from robot_learn.policy import MlpPolicy
@@ -70,11 +70,7 @@ class Stack(Protocol):
 
 
 class Stacked:
-    """A learner whose seeds are stacks: see `robot_learn.offline.learner.Learner`.
-
-    On a CPU each seed is a stack by itself, whose sums are then rounded alike whoever learns beside it, and whose
-    numbers stay in the cache; on a GPU all seeds are one.
-    """
+    """A learner whose seeds are stacks: see `robot_learn.offline.learner.Learner`."""
 
     Config: ClassVar[type]
     make: ClassVar[type[Any]]  # a Stack, made as `make(tensors, config, seeds)`
@@ -82,10 +78,9 @@ class Stacked:
     def __init__(self, tensors: Tensors, config: Any, seeds: Sequence[int]) -> None:
         self.seeds = check_seeds(seeds, tensors)
         rewards = tensors.rewards_of(len(self.seeds))
-        size = 1 if tensors.device.type == "cpu" else len(self.seeds)
-        groups = [slice(first, first + size) for first in range(0, len(self.seeds), size)]
         self.stacks: list[Stack] = [
-            type(self).make(replace(tensors, rewards=rewards[group]), config, self.seeds[group]) for group in groups
+            type(self).make(replace(tensors, rewards=rewards[group]), config, self.seeds[group])
+            for group in stacks(len(self.seeds), tensors.device)
         ]
 
     @property

@@ -175,10 +175,13 @@ def test_reduced_products_change_what_is_learned_by_little_and_the_setting_does_
     losses = [Iql(tensors, replace(SMALL, precision=name), [0]).train(50) for name in ("float32", "reduced")]
     for name, value in losses[0].items():
         assert losses[1][name] == pytest.approx(value, rel=0.05), name
+    units = torch.cuda.is_available() or {"amx_bf16", "avx512_bf16"} & {
+        name for name, there in torch.cpu.get_capabilities().items() if there
+    }
     with reduced_products(True):
         with reduced_products(True):
             pass
-        assert [place.fp32_precision for place in places] == ["bf16", "tf32"]
+        assert [place.fp32_precision for place in places] == (["bf16", "tf32"] if units else before)
     assert [place.fp32_precision for place in places] == before
 
 

@@ -111,5 +111,5 @@ def test_rows_of_rewards_go_with_their_seeds_to_the_workers(tensors: Tensors) ->
     rows = np.arange(3)[:, None] * np.ones((3, tensors.num_steps))
     made = learners(tensors.with_rewards(rows), "iql", CONFIG, [5, 6, 7], 2)
     assert [learner.seeds for learner in made] == [(5, 6), (7,)]
-    paid = [stack._rewards for learner in made for stack in learner._stacks]  # type: ignore[attr-defined]
-    assert [float(reward.mean()) for reward in paid] == [0.0, 1.0, 2.0]
+    stacks = [stack for learner in made for stack in learner._stacks]  # type: ignore[attr-defined]
+    assert [float(row.mean()) for stack in stacks for row in stack._rewards] == [0.0, 1.0, 2.0]
