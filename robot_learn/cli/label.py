@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -48,6 +48,8 @@ class Label:
     """How pairs are chosen out of ten times as many."""
     members: OptionalPath = None
     """For --draw best and for samplers that ask an ensemble: rewards.npz with one row of rewards a member."""
+    of: OptionalPath = None
+    """A file of labels whose pairs are asked about, in place of pairs that are chosen: so teachers can be compared."""
     min_difference: float = 0.0
     """Ask only about pairs whose pictures differ by this much on average, 0 to 255."""
     seed: int = 0
@@ -106,7 +108,11 @@ class Label:
         dataset = load(self.dataset, self.root)
         out = self.out or find(self.dataset, self.root) / f"labels-{self.teacher}.jsonl"
         choice = asking.Choice(self.pairs, self.segment, self.draw, self.sampler, self.min_difference, self.seed)
-        pairs = asking.choose(dataset, choice, members=self._members())
+        if self.of is None:
+            pairs = asking.choose(dataset, choice, members=self._members())
+        else:
+            pairs = self._same(dataset)
+            choice = replace(choice, segment=pairs[0][0].length)
         gold = self._gold(dataset)
         pairs = asking.mixed(pairs, list(gold), choice.seed)
         if self.film is not None:
@@ -116,7 +122,7 @@ class Label:
         with LabelFile(out, **identity(dataset)) as labels:
             if labels.torn:
                 say(f"{out}: the last line was cut off, its {len(labels.torn)} bytes are now in {out}.torn")
-            with self._teacher(dataset, choice, out.parent) as teacher, _progress(len(pairs)) as on_label:
+            with self._teacher(dataset, choice, pairs, out.parent) as teacher, _progress(len(pairs)) as on_label:
                 say(f"{teacher.name}: {len(pairs)} pairs of {dataset.task}, {goal!r}")
                 outcome = asking.Outcome()
                 try:
@@ -142,11 +148,11 @@ class Label:
         return film(dataset, frames, size, camera=self.camera)
 
     @contextmanager
-    def _teacher(self, dataset: Dataset, choice: Choice, folder: Path) -> Iterator[Teacher]:
+    def _teacher(self, dataset: Dataset, choice: Choice, pairs: Sequence[PairKey], folder: Path) -> Iterator[Teacher]:
         from robot_learn.preferences import teachers
 
         if self.teacher == "simulated":
-            yield teachers.simulated(self.kind, dataset, choice)
+            yield teachers.simulated(self.kind, dataset, choice, None if self.of is None else pairs)
         elif self.teacher == "vlm":
             yield self._model()
         elif self.teacher == "vision":
@@ -194,6 +200,16 @@ class Label:
                 return np.atleast_2d(np.asarray(stored["rewards"], dtype=np.float64))
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"--members {self.members}: wanted an .npz file with 'rewards': {error}") from error
+
+    def _same(self, dataset: Dataset) -> list[PairKey]:
+        from rewards.preference.labels import read_labels
+        from robot_learn.data.manifest import identity
+
+        assert self.of is not None
+        pairs = {frozenset(label.pair): label.pair for label in read_labels(self.of, **identity(dataset))}
+        if not pairs:
+            raise UserError(f"--of {self.of}: wanted labels, whose pairs to ask about; there are none")
+        return list(pairs.values())
 
     def _gold(self, dataset: Dataset) -> dict[PairKey, float]:
         from rewards.preference.labels import read_labels

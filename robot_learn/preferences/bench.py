@@ -77,7 +77,7 @@ def run_cells(
     steps: list[Callable[[Cell, Place, Budget], Job | None]] = [_collect_recorded, _collect]
     for number in range(len(budget.rounds)):
         steps += [partial(_label, number=number), partial(_rank, number=number)]
-    for step in (*steps, _fit):
+    for step in (*steps, _mistake, _fit):
         jobs = _once(step(cell, place, budget) for cell in missing)
         broken = _run(launcher, jobs, say)
         for job in jobs:
@@ -149,7 +149,7 @@ def _collected(data: Data, place: Place, episodes: int, part: str = "") -> Job |
 
 def _label(cell: Cell, place: Place, budget: Budget, *, number: int) -> Job | None:
     """One round's questions. Pairs of an earlier round are answered already: lines in the file tell no round."""
-    data, method = cell.what
+    data, method = cell.what[0], cell.what[1].choosing
     if method.teacher is None or method.teacher == SHIPPED:
         return None
     out, asked = place.labels(data, method), budget.rounds[number]
@@ -166,7 +166,7 @@ def _label(cell: Cell, place: Place, budget: Budget, *, number: int) -> Job | No
 
 def _rank(cell: Cell, place: Place, budget: Budget, *, number: int) -> Job | None:
     """How the labels so far rank all moments, for the next round."""
-    data, method = cell.what
+    data, method = cell.what[0], cell.what[1].choosing
     following = budget.rounds[number + 1 : number + 2]
     if method.teacher is None or method.teacher == SHIPPED or not following or following[0].draw != "best":
         return None
@@ -176,6 +176,18 @@ def _rank(cell: Cell, place: Place, budget: Budget, *, number: int) -> Job | Non
     words = ["reward", "fit", data.name, str(place.labels(data, method)), "--root", str(place.root), "--seeds", "1"]
     words += ["--scale", "none", "--out", str(out.with_suffix(".mean.npz")), "--members-out", str(out)]
     return Job(f"rank {data.name} {method.labels}, round {number + 1}", tuple(words), out.with_suffix(".txt"))
+
+
+def _mistake(cell: Cell, place: Place, budget: Budget) -> Job | None:
+    """The questions of all rounds, answered by a teacher who errs."""
+    data, method = cell.what
+    out = place.labels(data, method)
+    log = out.with_name(f"{method.labels}.txt")
+    if method.choosing == method or log.with_suffix(DONE).exists():
+        return None
+    words = ["label", data.name, "--root", str(place.root), "--teacher", str(method.teacher), "--out", str(out)]
+    words += ["--kind", method.kind, "--of", str(place.labels(data, method.choosing))]
+    return Job(f"label {data.name} {method.labels}", tuple(words), log)
 
 
 def _fit(cell: Cell, place: Place, budget: Budget) -> Job | None:

@@ -7,7 +7,7 @@ from teachers, and the controls without which no row means anything: the average
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from robot_learn.errors import UserError, unknown
 
@@ -47,6 +47,11 @@ class Method:
     @property
     def teacher(self) -> str | None:
         return None if self.rewards in ("true", "average") else self.rewards
+
+    @property
+    def choosing(self) -> Method:
+        """Whose answers decide about which pairs there are: mistakes are swept on the pairs of the teacher without."""
+        return replace(self, kind="oracle") if self.kind in NOISES else self
 
     @property
     def labels(self) -> str:

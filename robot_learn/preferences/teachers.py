@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rewards.preference.goals import Goal
 from rewards.preference.human import Human
+from rewards.preference.labels import PairKey
 from rewards.preference.simulated import MEASURED_ACCURACY, Simulated, of_kind, with_curve
 from rewards.preference.vision import Vision, of_task
 from robot_learn.data.dataset import Dataset
@@ -20,8 +21,10 @@ _CURVE = "curve:"
 _CURVE_PAIRS = 1000  # whose differences say what is close and what is clear
 
 
-def simulated(kind: str, dataset: Dataset, choice: Choice) -> Simulated:
+def simulated(kind: str, dataset: Dataset, choice: Choice, pairs: Sequence[PairKey] | None = None) -> Simulated:
     """A teacher who knows the rewards, by B-Pref's name or as "curve:drawer", in the measure of this dataset.
+
+    `pairs` are those that will be asked, where they are known: of a curve, they say what is close and what is clear.
 
     Raises:
         UserError: no kind of that name, or the dataset does not hold the task's own rewards.
@@ -35,7 +38,7 @@ def simulated(kind: str, dataset: Dataset, choice: Choice) -> Simulated:
     name = kind.removeprefix(_CURVE)
     if name not in MEASURED_ACCURACY:
         raise unknown("measured accuracy", name, MEASURED_ACCURACY)
-    drawn = list(itertools.islice(candidates(dataset, choice), _CURVE_PAIRS))
+    drawn = pairs or list(itertools.islice(candidates(dataset, choice), _CURVE_PAIRS))
     differences = true_differences(dataset, drawn)
     assert differences is not None
     return with_curve(MEASURED_ACCURACY[name], differences, seed=choice.seed)

@@ -68,6 +68,18 @@ def test_what_cells_share_is_made_once_and_what_fails_takes_its_cells_along(tmp_
     assert any("left out  cart-pole-random--iql-vlm" in line for line in said)
 
 
+def test_mistakes_are_swept_on_the_pairs_that_were_chosen_without(tmp_path: Path) -> None:
+    place, launcher = Place(tmp_path, tmp_path / "labels"), Imagined()
+    wanted = cells(["cart-pole-random"], ["iql-mae-mistaken-0.3", "cpl-cross-entropy-mistaken-0.3"], noise=True)
+    run_cells(wanted, place, Budget(rounds=ROUNDS), launcher=launcher, say=print)  # type: ignore[arg-type]
+    labels = {job.name: job.words for job in launcher.jobs if job.name.startswith("label")}
+    rounds = [f"label bench/cart-pole-random simulated-oracle, round {number}" for number in (1, 2)]
+    assert list(labels) == [*rounds, "label bench/cart-pole-random simulated-mistaken-0.3"]
+    words = labels[rounds[0]], labels["label bench/cart-pole-random simulated-mistaken-0.3"]
+    assert words[1][words[1].index("--of") + 1] == words[0][words[0].index("--out") + 1]
+    assert "mistaken:0.3" in words[1]
+
+
 def test_recorded_labels_hold_for_data_that_grew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The drawer's are about its first episodes; their dataset is collected first, so that the larger one knows it."""
     data = plan.Data("mujoco/cart-pole", "random", 12, 5, recorded=4)

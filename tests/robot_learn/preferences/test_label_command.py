@@ -39,6 +39,40 @@ def test_a_simulated_teacher_labels_and_is_judged(
     assert len(read_labels(tmp_path / "labels.jsonl")) == 40
 
 
+def test_teachers_are_compared_on_the_same_pairs(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, wrong = tmp_path / "right.jsonl", tmp_path / "wrong.jsonl"
+    run(root, right, capsys, "--teacher", "simulated", "--pairs", "200", "--segment", "2")
+    found = run(root, wrong, capsys, "--teacher", "simulated", "--kind", "mistaken:0.3", "--of", str(right))[1]
+    asked = [[label.pair for label in read_labels(path)] for path in (right, wrong)]
+    assert asked[0] == asked[1]
+    assert 0.6 < found["truth"]["accuracy"] < 0.8  # four deviations of 200 coins
+    found = run(
+        root, tmp_path / "curve.jsonl", capsys, "--teacher", "simulated", "--kind", "curve:drawer", "--of", str(right)
+    )
+    accuracies = [one["accuracy"] for one in found[1]["truth"]["bins"]]
+    assert sum(accuracies[:3]) < sum(accuracies[-3:])
+
+
+def test_a_file_without_labels_has_no_pairs_to_ask_about(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    words = [
+        "label",
+        "toy/squares",
+        "--root",
+        str(root),
+        "--teacher",
+        "simulated",
+        "--of",
+        str(tmp_path / "empty.jsonl"),
+    ]
+    assert main([*words, "--out", str(tmp_path / "labels.jsonl"), *GOAL]) == 2
+    assert "wanted labels, whose pairs to ask about" in capsys.readouterr().err
+
+
 def test_a_measured_curve_makes_mistakes(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--teacher", "simulated", "--kind", "curve:rope", "--pairs", "300")
     found = run(root, tmp_path / "labels.jsonl", capsys, *words)[1]["truth"]
