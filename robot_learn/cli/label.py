@@ -41,13 +41,13 @@ class Label:
     """How many pairs to ask about."""
     segment: int = 1
     """Steps of each of the two segments; 1 compares single pictures."""
-    draw: Literal["even", "best"] = "even"
-    """Which segments are candidates: drawn evenly, or so that the best tenth, hundredth, thousandth ... by --members
-    come up alike: a second round of labels, for data in which what is wanted is rare."""
+    draw: Literal["even", "best", "episodes"] = "even"
+    """Which segments are candidates: drawn evenly, or so that the best tenth, hundredth, thousandth ... of them, or of
+    the episodes, by --members come up alike: a second round of labels, for data in which what is wanted is rare."""
     sampler: Literal["uniform", "disagreement", "entropy", "k-center", "information-gain"] = "uniform"
     """How pairs are chosen out of ten times as many."""
     members: OptionalPath = None
-    """For --draw best and for samplers that ask an ensemble: rewards.npz with one row of rewards a member."""
+    """For other draws than even, and for samplers that ask an ensemble: rewards.npz, one row of rewards a member."""
     of: OptionalPath = None
     """A file of labels whose pairs are asked about, in place of pairs that are chosen: so teachers can be compared."""
     min_difference: float = 0.0

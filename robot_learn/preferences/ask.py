@@ -17,7 +17,7 @@ from robot_learn.errors import UserError, unknown
 from robot_learn.registry import load
 from robot_learn.types import Segment
 
-Draw = Literal["even", "best"]
+Draw = Literal["even", "best", "episodes"]
 _BLOCK = 256  # candidates whose pictures are looked at together
 _POOL = 10  # candidates a pair that is chosen, for samplers that choose
 _PATIENCE = 40  # blocks in a row without a new pair, after which there are taken to be no more
@@ -29,7 +29,7 @@ class Choice:
 
     pairs: int = 500
     segment: int = 1  # steps
-    draw: Draw = "even"  # which segments are candidates; "best": every tenfold of the rank by an ensemble alike
+    draw: Draw = "even"  # which segments are candidates; else every tenfold of a rank alike: theirs, or their episode's
     sampler: str = "uniform"  # of `rewards.preference.pairs.SAMPLERS`, what is chosen out of them
     minimum_difference: float = (
         0.0  # mean absolute difference of the last pictures, 0 to 255, below which none is asked
@@ -51,8 +51,9 @@ def candidates(
 ) -> Iterator[PairKey]:
     """Pairs of segments, none twice in either order and none of those asked; fewer where there are no more.
 
-    They are drawn evenly from all there are, or evenly in the logarithm of their rank by the mean of the ensemble. A
-    policy goes where rewards are highest, and in data of chance that is a corner which even pairs hardly ever show.
+    They are drawn evenly from all there are, or evenly in the logarithm of a rank by the mean of the ensemble: of their
+    own, for a policy goes where rewards are highest, and in data of chance that is a corner which even pairs hardly
+    ever show; or of their episode's return, which also shows the way there.
 
     Raises:
         UserError: no episode is long enough, a difference is to be seen where there are no pictures, or ranks are
@@ -65,15 +66,12 @@ def candidates(
         raise UserError(f"dataset of {dataset.task} has no pictures, so no difference can be seen in them")
     ends = np.cumsum(usable)
     rng = np.random.default_rng([choice.seed, choice.segment])
-    ranked = _ranked(dataset, choice, members, usable) if choice.draw == "best" else None
+    draw = _drawing(dataset, choice, members, usable)
     seen: set[frozenset[Segment]] = {frozenset(pair) for pair in asked}
     barren = 0
     while barren < _PATIENCE:
         known = len(seen)
-        if ranked is None:
-            drawn = rng.integers(ends[-1], size=(_BLOCK, 2))
-        else:
-            drawn = ranked[(ends[-1] ** rng.random((_BLOCK, 2))).astype(np.int64) - 1]
+        drawn = draw(rng)
         episodes = np.searchsorted(ends, drawn, side="right")
         starts = drawn - (ends - usable)[episodes]
         block = [
@@ -252,13 +250,34 @@ def _companies(pairs: Sequence[PairKey], batch: int, said: set[PairKey]) -> Iter
             yield company
 
 
-def _ranked(dataset: Dataset, choice: Choice, members: np.ndarray | None, usable: np.ndarray) -> np.ndarray:
-    """Numbers of all segments, in the order of `usable`, the best by the mean of the ensemble first."""
+def _drawing(
+    dataset: Dataset, choice: Choice, members: np.ndarray | None, usable: np.ndarray
+) -> Callable[[np.random.Generator], np.ndarray]:
+    """What draws numbers (_BLOCK, 2) of segments, which are counted through the episodes' `usable` ones."""
+    shape, count = (_BLOCK, 2), int(usable.sum())
+    if choice.draw == "even":
+        return lambda rng: rng.integers(count, size=shape)
     if members is None:
-        raise UserError("segments are to be drawn by their rank, which wants the rewards of an ensemble (--members)")
+        raise UserError("segments are to be drawn by a rank, which wants the rewards of an ensemble (--members)")
     total = np.concatenate([[0.0], np.cumsum(members.mean(axis=0, dtype=np.float64))])
-    first = np.concatenate([start + np.arange(count) for start, count in zip(dataset.starts, usable, strict=True)])
-    return np.argsort(total[first] - total[first + choice.segment], kind="stable")
+    if choice.draw == "best":
+        first = np.concatenate([start + np.arange(many) for start, many in zip(dataset.starts, usable, strict=True)])
+        order = np.argsort(total[first] - total[first + choice.segment], kind="stable")
+        return lambda rng: order[_ranks(rng, count, shape)]
+    returns = total[dataset.starts + dataset.lengths] - total[dataset.starts]
+    episodes = np.argsort(np.where(usable > 0, -returns, np.inf), kind="stable")[: np.count_nonzero(usable)]
+    before = np.cumsum(usable) - usable
+
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        chosen = episodes[_ranks(rng, len(episodes), shape)]
+        return np.asarray(before[chosen] + rng.integers(usable[chosen]))
+
+    return draw
+
+
+def _ranks(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Ranks from 0, below `count`: each tenfold is as likely as the next."""
+    return np.asarray((count ** rng.random(shape)).astype(np.int64) - 1)
 
 
 def _differences(dataset: Dataset, pairs: Sequence[PairKey]) -> np.ndarray:

@@ -108,14 +108,30 @@ def test_long_segments_are_ranked_by_their_return() -> None:
     data = squares.dataset(episodes=3, steps=10)
     members = np.zeros((1, data.num_steps))
     members[0, 13] = 1.0  # in the second episode, its fourth step
-    ranked = asking._ranked(data, Choice(1, segment=4, draw="best"), members, np.full(3, 7))
-    assert set(ranked[:4]) == {7, 8, 9, 10}, "the four segments that hold it"
+    draw = asking._drawing(data, Choice(1, segment=4, draw="best"), members, np.full(3, 7))
+    drawn = np.concatenate([draw(np.random.default_rng(seed)) for seed in range(20)])
+    counts = np.bincount(drawn.ravel(), minlength=21)
+    assert set(np.argsort(-counts)[:4]) == {7, 8, 9, 10}, "the four segments that hold it"
+
+
+def test_episodes_come_up_as_often_as_tenfolds_of_the_rank_of_their_return() -> None:
+    data = squares.dataset(episodes=100, steps=10)
+    worth = np.random.default_rng(0).permutation(100)
+    members = np.zeros((1, data.num_steps))
+    members[0, data.starts] = worth  # all of it at once: where in the episode does not matter
+    pairs = asking.choose(data, Choice(400, draw="episodes"), members=members)
+    segments = [segment for pair in pairs for segment in pair]
+    rank = np.array([100 - worth[segment.episode] for segment in segments])
+    shares = [np.mean((rank > low) & (rank <= high)) for low, high in ((0, 10), (10, 100))]
+    np.testing.assert_allclose(shares, 1 / 2, atol=0.06)
+    steps = np.bincount([segment.start for segment in segments], minlength=10) / len(segments)
+    np.testing.assert_allclose(steps, 0.1, atol=0.05)
 
 
 def test_the_best_want_an_ensemble() -> None:
     with pytest.raises(UserError, match="--members"):
         asking.choose(DATA, Choice(1, draw="best"))
-    with pytest.raises(UserError, match="allowed: best, even"):
+    with pytest.raises(UserError, match="allowed: best, episodes, even"):
         Choice(1, draw="worst")  # type: ignore[arg-type]
 
 
