@@ -31,7 +31,7 @@ from robot_learn.errors import UserError, unknown
 from robot_learn.offline.critics import MlpCritic
 from robot_learn.offline.flat import FlatNetworks, reduced_products
 from robot_learn.offline.hl_gauss import HlGauss, value_bounds
-from robot_learn.offline.learner import Batches, Critic, check_at_least, check_seeds, check_share, stacks
+from robot_learn.offline.learner import Batches, Critic, check_at_least, check_seeds, check_share, check_stacks, stacks
 from robot_learn.offline.networks import drawn, export_policies, seeded
 from robot_learn.offline.reward_scale import SCALES, episode_chances, reward_factors
 from robot_learn.offline.tensors import Tensors
@@ -121,6 +121,7 @@ class Iql:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
+        check_stacks(len(state["stacks"]), len(self._stacks))
         self.updates = state["updates"]
         for stack, stored in zip(self._stacks, state["stacks"], strict=True):
             stack.load_state(stored)

@@ -145,6 +145,19 @@ def stacks(seeds: int, device: torch.device) -> list[slice]:
     return [slice(first, min(first + size, seeds)) for first in range(0, seeds, size)]
 
 
+def check_stacks(stored: int, here: int) -> None:
+    """For a learner's `load_state`.
+
+    Raises:
+        UserError: the seeds of a checkpoint are in another number of batches than those of the learner.
+    """
+    if stored != here:
+        raise UserError(
+            f"the checkpoint has its seeds in {stored} batches, here they are in {here}: a training goes on only on "
+            "the kind of device and with the version that it began with"
+        )
+
+
 def check_seeds(seeds: Sequence[int], tensors: Tensors) -> tuple[int, ...]:
     """For a learner's constructor.
 

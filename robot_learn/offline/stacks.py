@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robot_learn.offline.learner import Batches, Critic, check_seeds, stacks
+from robot_learn.offline.learner import Batches, Critic, check_seeds, check_stacks, stacks
 from robot_learn.offline.tensors import Tensors
 from robot_learn.offline.updates import Losses
 from robot_learn.policy import MlpPolicy
@@ -106,6 +106,7 @@ class Stacked:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
+        check_stacks(len(state["stacks"]), len(self.stacks))
         for stack, stored in zip(self.stacks, state["stacks"], strict=True):
             stack.updates = stack.moving.load_state(stored)
 

@@ -106,6 +106,16 @@ def test_training_goes_on_from_a_stored_state_to_the_bit(name: str, tensors: Ten
 
 
 @EVERY
+def test_seeds_of_several_batches_are_the_same_seeds(name: str, tensors: Tensors) -> None:
+    many, few = make(name, tensors, (0, 1, 2, 3, 4)), make(name, tensors, (3, 0))
+    many.train(10)
+    few.train(10)
+    assert np.array_equal(acts(many)[[3, 0]], acts(few))
+    with pytest.raises(UserError, match="seeds in 2 batches, here they are in 1"):
+        few.load_state(many.state())
+
+
+@EVERY
 def test_losses_come_by_name_and_one_a_seed(name: str, tensors: Tensors) -> None:
     losses = make(name, tensors).train(20)
     assert losses
