@@ -31,10 +31,13 @@ class Look:
 
     size: int = 200  # pixels of the longer side; ten pairs then take 1.1 million pixels, about what models look at
     crop: Crop | None = None  # the part that is shown, e.g. (0.25, 0.2, 0.75, 0.7); None: all of it
+    views: int = 1  # of one moment that lie beside each other in a picture; size and crop are of each
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 1024:
             raise UserError(f"size of pictures: wanted 32 to 1024 pixels, came {self.size}")
+        if self.views < 1:
+            raise UserError(f"views in a picture: wanted 1 or more, came {self.views}")
         if self.crop is not None:
             left, top, right, bottom = self.crop
             if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
@@ -44,19 +47,24 @@ class Look:
     def text(self) -> str:
         """For the name of a teacher."""
         part = "" if self.crop is None else ",crop=" + "/".join(f"{share:g}" for share in self.crop)
-        return f"size={self.size}{part}"
+        views = "" if self.views == 1 else f",views={self.views}"
+        return f"size={self.size}{part}{views}"
 
     def picture(self, segment: np.ndarray) -> np.ndarray:
         """What stands for a segment's pictures (L, height, width, 3) uint8: the last one, cropped and scaled.
 
         Raises:
-            UserError: these are no pictures.
+            UserError: these are no pictures, or they are not as wide as their views together.
         """
         if segment.ndim != 4 or segment.shape[-1] != 3 or segment.dtype != np.uint8 or not len(segment):
             raise UserError(
                 f"pictures: wanted (L, height, width, 3) uint8, came {segment.shape} of type {segment.dtype}"
             )
-        picture = segment[-1]
+        if segment.shape[2] % self.views:
+            raise UserError(f"pictures: wanted {self.views} views beside each other, came {segment.shape[2]} pixels")
+        return np.concatenate([self._view(part) for part in np.split(segment[-1], self.views, axis=1)], axis=1)
+
+    def _view(self, picture: np.ndarray) -> np.ndarray:
         if self.crop is not None:
             picture = _cropped(picture, self.crop)
         height, width = picture.shape[:2]

@@ -30,9 +30,9 @@ _SYSTEM = "You compare pictures of a robot at work. You judge by what can be see
 _SHEET = """\
 The goal: {instruction}
 
-The sheet shows {pairs} of pictures, all of the same kind of scene from the same camera. The two pictures of pair 1 are
+The sheet shows {pairs} of pictures, all of the same kind of scene from the same camera{s}. The two pictures of pair 1 are
 named 1a and 1b, and so on; the name stands above the picture. Each picture shows one moment of some attempt at the
-goal. The attempts have nothing to do with each other, and things may begin in different places in each.
+goal. The attempts have nothing to do with each other, and things may begin in different places in each.{views}
 
 For every pair: in which of its two pictures is the goal closer to being achieved?
 
@@ -50,10 +50,15 @@ Write, in this order:
 "confidence" is how sure you are, from 0 (a guess) to 1 (beyond doubt).
 """
 
+_VIEWS = """
+
+Every picture is {views} views of its moment, from {views} cameras, beside each other. What one view does not tell, e.g.
+how near or how high a thing is, another does: look at all of them."""
+
 _DESCRIBE = """\
 The goal: {instruction}
 
-Two pictures are attached, image 1 and image 2. Each shows one moment of some attempt at the goal.
+Two pictures are attached, image 1 and image 2. Each shows one moment of some attempt at the goal.{views}
 
 1. What is shown in image 1?
 2. What is shown in image 2?
@@ -104,6 +109,11 @@ class VisionLanguage:
         return f"vlm:{who}{how},{orders},{self.look.text}{sample}"
 
     @property
+    def _views(self) -> str:
+        """What is said of views, where there are several."""
+        return _VIEWS.format(views=self.look.views) if self.look.views > 1 else ""
+
+    @property
     def batch(self) -> int:
         return max(1, self.sheet)
 
@@ -149,7 +159,9 @@ class VisionLanguage:
         if not self.sheet:
             return self._ask_in_stages(queries[0].instruction, pictures[0])
         pairs = f"{len(pictures)} pairs" if len(pictures) > 1 else "one pair"
-        text = _SHEET.format(instruction=queries[0].instruction, pairs=pairs)
+        text = _SHEET.format(
+            instruction=queries[0].instruction, pairs=pairs, s="s" if self.look.views > 1 else "", views=self._views
+        )
         messages = (Message("system", _SYSTEM), Message("user", text, (png(sheet(pictures)),)))
         goal = queries[0].instruction
         verdicts, model = self._converse(messages, goal, lambda reply: read_sheet(reply, len(pictures)))
@@ -158,7 +170,8 @@ class VisionLanguage:
 
     def _ask_in_stages(self, instruction: str, pair: Pictures) -> _Asked:
         files = (png(pair[0]), png(pair[1]))
-        seen = (Message("system", _SYSTEM), Message("user", _DESCRIBE.format(instruction=instruction), files))
+        text = _DESCRIBE.format(instruction=instruction, views=self._views)
+        seen = (Message("system", _SYSTEM), Message("user", text, files))
         description = self.client.complete(self._request(seen, instruction)).text.strip()
         text = _CHOOSE.format(instruction=instruction, description=description or "(nothing)")
         verdict, model = self._converse((Message("user", text),), instruction, read_choice)

@@ -69,7 +69,7 @@ class Label:
     one_order: bool = False
     """Ask a vlm once for each pair, and not in both orders with a tie where the replies disagree."""
     size: int = 200
-    """Pixels of each picture that a vlm is shown."""
+    """Pixels of each picture that a vlm is shown; of each view, where --camera names several."""
     crop: Annotated[tuple[float, float, float, float] | None, tyro.conf.arg(help_behavior_hint="")] = None
     """The part of each picture that a vlm is shown: left, top, right, bottom as shares from 0 to 1."""
     record: OptionalPath = None
@@ -89,7 +89,8 @@ class Label:
     goal_colour: Literal["", "red", "orange", "yellow", "green", "cyan", "blue", "purple"] = ""
     """Of the thing whose place or shape counts."""
     camera: OptionalText = None
-    """For vision: the camera of the pictures, where the dataset does not say. For --film: the camera to take."""
+    """For vision: the camera of the pictures, where the dataset does not say. For --film: the camera to take, or several,
+    "side+corner", whose views lie beside each other."""
     confidence: bool = False
     """Ask a person how sure they are, too."""
     gold: OptionalPath = None
@@ -176,7 +177,8 @@ class Label:
             budget=Budget(max_tokens=self.max_tokens),
             wait_s=0.0,  # a mailbox gets all prompts at once
         )
-        return VisionLanguage(client, self.sheet, not self.one_order, Look(self.size, self.crop))
+        views = (self.camera or "").count("+") + 1
+        return VisionLanguage(client, self.sheet, not self.one_order, Look(self.size, self.crop, views))
 
     def _goal(self) -> Goal | None:
         import cv2

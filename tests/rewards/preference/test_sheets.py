@@ -63,6 +63,20 @@ def test_a_crop_shows_its_part_and_no_more() -> None:
     assert Look(size=40, crop=(0.5, 0.2, 0.7, 0.4)).picture(frame).min() == 255
 
 
+def test_views_are_scaled_and_cropped_each_by_itself() -> None:
+    views = [np.full((1, 50, 50, 3), value, dtype=np.uint8) for value in (10, 250)]
+    for view in views:
+        view[0, :, :25] = 90  # cropped away in both
+    shown = Look(size=40, crop=(0.5, 0.0, 1.0, 0.5), views=2).picture(np.concatenate(views, axis=2))
+    assert shown.shape == (40, 80, 3)
+    assert set(np.unique(shown[:, :40])) == {10}
+    assert set(np.unique(shown[:, 40:])) == {250}
+    with pytest.raises(UserError, match="wanted 3 views beside each other, came 100 pixels"):
+        Look(views=3).picture(np.concatenate(views, axis=2))
+    with pytest.raises(UserError, match="views in a picture: wanted 1 or more, came 0"):
+        Look(views=0)
+
+
 def test_a_segment_is_shown_by_its_last_picture() -> None:
     frames = np.stack([plain(0), plain(200)])
     assert Look(size=40).picture(frames).min() == 200

@@ -12,6 +12,7 @@ import pytest
 from rewards.models import Mailbox, NoReplyError, Recordings, Reply, Request, connect, record_mailbox
 from rewards.models.messages import prompt_hash
 from rewards.preference.replies import UnreadableError, Verdict, combine, read_choice, read_sheet
+from rewards.preference.sheets import Look
 from rewards.preference.vlm import VisionLanguage
 from robot_learn.errors import UserError
 from tests.rewards.preference import squares
@@ -98,6 +99,19 @@ def test_the_prompt_of_a_sheet_never_changes_since_recordings_are_found_by_its_h
     model = Model(lambda request: lines("a", 2))
     list(VisionLanguage(model, sheet=2).answers(squares.queries(2)))
     assert prompt_hash(model.asked[0].messages) == "09f421370d718b0d04e792791f1c6aa58c264b38aad2899870046276479d5d7d"
+
+
+@pytest.mark.parametrize("sheet", [0, 2])
+def test_a_model_is_told_of_several_views_and_of_them_alone(sheet: int) -> None:
+    texts = {}
+    for views in (1, 2):
+        model = Model(lambda request: lines("a", 2) if sheet else "0")
+        teacher = VisionLanguage(model, sheet=sheet, look=Look(size=64, views=views))
+        list(teacher.answers(squares.queries(2)))
+        texts[views] = model.asked[0].messages[-1].text
+        assert teacher.name.endswith("size=64" if views == 1 else "size=64,views=2")
+    assert "2 views of its moment, from 2 cameras" in texts[2]
+    assert "view" not in texts[1]
 
 
 def test_an_unreadable_reply_goes_back_once_with_what_is_wrong_and_then_the_teacher_abstains() -> None:
