@@ -16,7 +16,7 @@ from robot_learn.launcher import Finished, Job
 from robot_learn.preferences import cells as plan
 from robot_learn.preferences.bench import Place, run_cells
 from robot_learn.preferences.cells import DATA, METHODS, NOISES, Budget, Cell, cells
-from robot_learn.preferences.table import markdown, noise_rows, read_results, rows, verdicts
+from robot_learn.preferences.table import RIGHT, markdown, noise_rows, read_results, rows, verdicts
 
 RECORDED = Path(__file__).parents[3] / "benchmarks/recordings/labels"
 
@@ -139,10 +139,16 @@ def test_tables_tell_what_was_run_and_leave_the_rest_open(tmp_path: Path) -> Non
 
 def test_the_sweep_has_a_row_a_learner_and_a_column_a_noise(tmp_path: Path) -> None:
     result(tmp_path, "cart-pole-random", plan.noisy("cpl", "cross-entropy", NOISES[1]), [0.4] * 5)
-    (row,) = noise_rows(read_results(tmp_path))
-    assert row["learner"] == "cpl"
-    assert row[NOISES[1]] == "40 (40-40)"
-    assert row[NOISES[0]] == "-"
+    result(tmp_path, "cart-pole-random", plan.noisy("iql", "mae", NOISES[1]), [0.3] * 5)
+    result(tmp_path, "cart-pole-random", "cpl-simulated", [0.6] * 5)
+    result(tmp_path, "cart-pole-random", "iql-simulated", [0.7] * 5)
+    found = read_results(tmp_path)
+    mae, cpl = noise_rows(found)
+    assert (mae["learner"], mae["loss"], mae[NOISES[1]]) == ("iql", "mae", "30% (30-30)")
+    assert mae[RIGHT] == "-", "right labels were never fitted with this loss"
+    assert (cpl["learner"], cpl[RIGHT], cpl[NOISES[1]], cpl[NOISES[0]]) == ("cpl", "60% (60-60)", "40% (40-40)", "-")
+    assert noise_rows(found, "normalised")[1][NOISES[1]] == "40 (40-40)"
+    assert "| cart-pole-random | cpl | cross-entropy | 60% (60-60) | - | 40% (40-40) |" in markdown(found)
 
 
 def test_a_file_that_is_no_result_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
