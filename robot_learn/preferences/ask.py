@@ -150,7 +150,7 @@ def query(
     return Query(
         *pair,
         instruction,
-        pictures=both(dataset.images, [dataset.frame_after[row] for row in steps]),
+        pictures=both(dataset.images, [dataset.frames_of(segment) for segment in pair]),
         rewards=both(true, steps),
         advantages=both(advantages, steps),
     )

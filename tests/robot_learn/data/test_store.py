@@ -21,6 +21,7 @@ from robot_learn.data.pictures import StoredPictures
 from robot_learn.data.trajectory import Trajectory
 from robot_learn.data.writer import DatasetWriter
 from robot_learn.errors import UserError
+from robot_learn.types import Segment
 from tests.robot_learn.data import made
 
 
@@ -34,6 +35,16 @@ def test_what_is_saved_loads_to_the_bit(tmp_path: Path, lazy: bool) -> None:
     assert again.task == "toy/point"
     assert isinstance(again.images, StoredPictures) == lazy
     assert again.manifest["hash"] == content_hash(ours) == dataset_hash(again.with_rewards(np.zeros(16), "none"))
+
+
+def test_a_segment_shows_the_frames_after_its_steps() -> None:
+    ours = made.dataset()
+    assert ours.actions is not None
+    for number, length in enumerate(ours.lengths.tolist()):
+        segment = Segment(number, 1, length - 1)
+        np.testing.assert_array_equal(ours.frames_of(segment), ours.frame_after[ours.steps_of(segment)])
+        moved = ours.observations[ours.frames_of(segment)] - ours.observations[ours.frame_before[ours.steps_of(segment)]]
+        np.testing.assert_allclose(moved, ours.actions[ours.steps_of(segment)], atol=1e-6)  # the action is the move
 
 
 def test_a_dataset_is_found_by_name_version_and_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
