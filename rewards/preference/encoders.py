@@ -18,7 +18,7 @@ from robot_learn.errors import UserError
 
 Output = Literal["tanh", "linear", "sigmoid", "nonpositive"]
 KERNELS, STRIDES, CHANNELS = (5, 3, 3, 3), (3, 2, 2, 2), (16, 32, 64, 128)  # RL-VLM-F's reward network on pictures
-VECTORS, PICTURES = 4096, 256  # frames that go through a network at once
+AT_ONCE = 256  # frames that go through a network together: few, so that what lies between layers stays in the cache
 SMALLEST_PICTURE = 16  # [px] so that something is left after four strides
 _OUTPUTS = {
     "tanh": torch.tanh,
@@ -167,11 +167,11 @@ def evaluate(made: Network, frames: np.ndarray, which: np.ndarray | None = None)
         raise UserError(f"frames: this reward model wants {wanted}, came {frames.shape}")
     if frames.ndim == 2 and frames.shape[1] != len(made.mean):
         raise UserError(f"frames: this reward model wants {len(made.mean)} numbers a frame, came {frames.shape[1]}")
-    count, several = len(frames) if which is None else len(which), PICTURES if made.convolutions else VECTORS
+    count = len(frames) if which is None else len(which)
     parts = []
     with torch.no_grad():
-        for first in range(0, count, several):
-            rows = slice(first, first + several) if which is None else which[first : first + several]
+        for first in range(0, count, AT_ONCE):
+            rows = slice(first, first + AT_ONCE) if which is None else which[first : first + AT_ONCE]
             inputs = torch.from_numpy(np.ascontiguousarray(frames[rows]))
             parts.append(made(inputs[None] if made.convolutions else inputs[None].to(torch.float32)).numpy())
     return np.concatenate(parts, axis=1)
