@@ -49,7 +49,8 @@ class Label:
     members: OptionalPath = None
     """For other draws than even, and for samplers that ask an ensemble: rewards.npz, one row of rewards a member."""
     of: OptionalPath = None
-    """A file of labels whose pairs are asked about, in place of pairs that are chosen: so teachers can be compared."""
+    """A file of labels whose pairs are asked about, in place of pairs that are chosen: so teachers can be compared. Where
+    it holds answers of the same vlm, shown pictures in the same way, their pairs alone: so recordings come up again."""
     min_difference: float = 0.0
     """Ask only about pairs whose pictures differ by this much on average, 0 to 255."""
     seed: int = 0
@@ -208,7 +209,10 @@ class Label:
         from robot_learn.data.manifest import identity
 
         assert self.of is not None
-        pairs = {frozenset(label.pair): label.pair for label in read_labels(self.of, **identity(dataset))}
+        labels = read_labels(self.of, **identity(dataset))
+        name = self._model().name if self.teacher == "vlm" else None
+        own = [label for label in labels if label.teacher == name]
+        pairs = {frozenset(label.pair): label.pair for label in own or labels}
         if not pairs:
             raise UserError(f"--of {self.of}: wanted labels, whose pairs to ask about; there are none")
         return list(pairs.values())

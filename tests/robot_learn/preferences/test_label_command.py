@@ -104,7 +104,12 @@ def test_a_mailbox_becomes_recordings_and_recordings_become_labels(
     capsys.readouterr()
     status, found = run(root, out, capsys, *words, f"recordings:{recordings}")
     assert (status, found["answered"], found["ties"]) == (0, 5, 5)
-    assert {label.answer.model for label in read_labels(out)} == {"a-model"}
+    labels = read_labels(out)
+    assert {label.answer.model for label in labels} == {"a-model"}
+    run(root, out, capsys, "--teacher", "simulated", "--pairs", "9", "--seed", "3")
+    again = tmp_path / "again.jsonl"
+    assert run(root, again, capsys, *words, f"recordings:{recordings}", "--of", str(out))[1]["answered"] == 5
+    assert read_labels(again) == labels, "its own pairs, sheet by sheet, and none of the others'"
 
 
 def test_gold_pairs_measure_a_teacher(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
