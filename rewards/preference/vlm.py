@@ -30,7 +30,7 @@ _SYSTEM = "You compare pictures of a robot at work. You judge by what can be see
 _SHEET = """\
 The goal: {instruction}
 
-The sheet shows {pairs} of pictures, all of the same kind of scene from the same camera{s}. The two pictures of pair 1 are
+The sheet shows {pictures}, all of the same kind of scene from the same camera{s}. The two pictures of pair 1 are
 named 1a and 1b, and so on; the name stands above the picture. Each picture shows one moment of some attempt at the
 goal. The attempts have nothing to do with each other, and things may begin in different places in each.{views}
 
@@ -159,8 +159,9 @@ class VisionLanguage:
         if not self.sheet:
             return self._ask_in_stages(queries[0].instruction, pictures[0])
         pairs = f"{len(pictures)} pairs" if len(pictures) > 1 else "one pair"
+        several = "s" if self.look.views > 1 else ""
         text = _SHEET.format(
-            instruction=queries[0].instruction, pairs=pairs, s="s" if self.look.views > 1 else "", views=self._views
+            instruction=queries[0].instruction, pictures=f"{pairs} of pictures", s=several, views=self._views
         )
         messages = (Message("system", _SYSTEM), Message("user", text, (png(sheet(pictures)),)))
         goal = queries[0].instruction

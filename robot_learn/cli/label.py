@@ -49,8 +49,9 @@ class Label:
     members: OptionalPath = None
     """For other draws than even, and for samplers that ask an ensemble: rewards.npz, one row of rewards a member."""
     of: OptionalPath = None
-    """A file of labels whose pairs are asked about, in place of pairs that are chosen: so teachers can be compared. Where
-    it holds answers of the same vlm, shown pictures in the same way, their pairs alone: so recordings come up again."""
+    """A file of labels whose pairs are asked about, in place of pairs that are chosen: so teachers can be compared. A
+    vlm that answered some of them before, shown pictures in the same way, is asked about these alone: so recordings
+    come up again."""
     min_difference: float = 0.0
     """Ask only about pairs whose pictures differ by this much on average, 0 to 255."""
     seed: int = 0
@@ -90,8 +91,8 @@ class Label:
     goal_colour: Literal["", "red", "orange", "yellow", "green", "cyan", "blue", "purple"] = ""
     """Of the thing whose place or shape counts."""
     camera: OptionalText = None
-    """For vision: the camera of the pictures, where the dataset does not say. For --film: the camera to take, or several,
-    "side+corner", whose views lie beside each other."""
+    """For vision: the camera of the pictures, where the dataset does not say. For --film: the camera to take, or
+    several, "side+corner", whose views lie beside each other."""
     confidence: bool = False
     """Ask a person how sure they are, too."""
     gold: OptionalPath = None

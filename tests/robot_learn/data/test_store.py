@@ -42,9 +42,10 @@ def test_a_segment_shows_the_frames_after_its_steps() -> None:
     assert ours.actions is not None
     for number, length in enumerate(ours.lengths.tolist()):
         segment = Segment(number, 1, length - 1)
-        np.testing.assert_array_equal(ours.frames_of(segment), ours.frame_after[ours.steps_of(segment)])
-        moved = ours.observations[ours.frames_of(segment)] - ours.observations[ours.frame_before[ours.steps_of(segment)]]
-        np.testing.assert_allclose(moved, ours.actions[ours.steps_of(segment)], atol=1e-6)  # the action is the move
+        steps, frames = ours.steps_of(segment), ours.frames_of(segment)
+        np.testing.assert_array_equal(frames, ours.frame_after[steps])
+        moved = ours.observations[frames] - ours.observations[ours.frame_before[steps]]
+        np.testing.assert_allclose(moved, ours.actions[steps], atol=1e-6)  # the action is the move
 
 
 def test_a_dataset_is_found_by_name_version_and_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
