@@ -168,10 +168,11 @@ def evaluate(made: Network, frames: np.ndarray, which: np.ndarray | None = None)
     if frames.ndim == 2 and frames.shape[1] != len(made.mean):
         raise UserError(f"frames: this reward model wants {len(made.mean)} numbers a frame, came {frames.shape[1]}")
     count = len(frames) if which is None else len(which)
-    parts = []
+    # One piece of memory for all: small arrays that are kept between large ones that are not would leave holes.
+    found = np.empty((made.members, count, made.layers[-1][0].shape[2]), dtype=np.float32)
     with torch.no_grad():
         for first in range(0, count, AT_ONCE):
-            rows = slice(first, first + AT_ONCE) if which is None else which[first : first + AT_ONCE]
-            inputs = torch.from_numpy(np.ascontiguousarray(frames[rows]))
-            parts.append(made(inputs[None] if made.convolutions else inputs[None].to(torch.float32)).numpy())
-    return np.concatenate(parts, axis=1)
+            here = slice(first, first + AT_ONCE)
+            inputs = torch.from_numpy(np.ascontiguousarray(frames[here if which is None else which[here]]))
+            found[:, here] = made(inputs[None] if made.convolutions else inputs[None].to(torch.float32)).numpy()
+    return found
