@@ -50,8 +50,8 @@ class Label:
     """For other draws than even, and for samplers that ask an ensemble: rewards.npz, one row of rewards a member."""
     of: OptionalPath = None
     """A file of labels whose pairs are asked about, in place of pairs that are chosen: so teachers can be compared. A
-    vlm that answered some of them before, shown pictures in the same way, is asked about these alone: so recordings
-    come up again."""
+    vlm that answered some of them before, shown pictures in the same way, is asked about these alone, unless --out is
+    the same file: so recordings come up again."""
     min_difference: float = 0.0
     """Ask only about pairs whose pictures differ by this much on average, 0 to 255."""
     seed: int = 0
@@ -114,7 +114,7 @@ class Label:
         if self.of is None:
             pairs = asking.choose(dataset, choice, members=self._members())
         else:
-            pairs = self._same(dataset)
+            pairs = self._same(dataset, self.of, out)
             choice = replace(choice, segment=pairs[0][0].length)
         gold = self._gold(dataset)
         pairs = asking.mixed(pairs, list(gold), choice.seed)
@@ -205,17 +205,17 @@ class Label:
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"--members {self.members}: wanted an .npz file with 'rewards': {error}") from error
 
-    def _same(self, dataset: Dataset) -> list[PairKey]:
+    def _same(self, dataset: Dataset, of: Path, out: Path) -> list[PairKey]:
         from rewards.preference.labels import read_labels
         from robot_learn.data.manifest import identity
 
-        assert self.of is not None
-        labels = read_labels(self.of, **identity(dataset))
-        name = self._model().name if self.teacher == "vlm" else None
+        labels = read_labels(of, **identity(dataset))
+        # What is added to the same file must not pass for all that was asked when the command goes on.
+        name = self._model().name if self.teacher == "vlm" and of.resolve() != out.resolve() else None
         own = [label for label in labels if label.teacher == name]
         pairs = {frozenset(label.pair): label.pair for label in own or labels}
         if not pairs:
-            raise UserError(f"--of {self.of}: wanted labels, whose pairs to ask about; there are none")
+            raise UserError(f"--of {of}: wanted labels, whose pairs to ask about; there are none")
         return list(pairs.values())
 
     def _gold(self, dataset: Dataset) -> dict[PairKey, float]:

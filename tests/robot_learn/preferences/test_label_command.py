@@ -110,6 +110,8 @@ def test_a_mailbox_becomes_recordings_and_recordings_become_labels(
     again = tmp_path / "again.jsonl"
     assert run(root, again, capsys, *words, f"recordings:{recordings}", "--of", str(out))[1]["answered"] == 5
     assert read_labels(again) == labels, "its own pairs, sheet by sheet, and none of the others'"
+    found = run(root, out, capsys, *words, f"mailbox:{box}", "--of", str(out))[1]
+    assert (found["pairs"], found["answered"]) == (14, 5), "added to the same file, all pairs are asked about"
 
 
 def test_gold_pairs_measure_a_teacher(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
