@@ -118,8 +118,7 @@ class Label:
             choice = replace(choice, segment=pairs[0][0].length)
         gold = self._gold(dataset)
         pairs = asking.mixed(pairs, list(gold), choice.seed)
-        if self.film is not None:
-            dataset = self._filmed(dataset, pairs, self.film)
+        dataset = self._seen(dataset) if self.film is None else self._filmed(dataset, pairs, self.film)
         goal = self.goal or _instruction(dataset)
         interrupted = False
         with LabelFile(out, **identity(dataset)) as labels:
@@ -141,6 +140,14 @@ class Label:
             put(str(out))
             _show(report)
         return 130 if interrupted else 0
+
+    def _seen(self, dataset: Dataset) -> Dataset:
+        taken = (dataset.manifest.get("settings") or {}).get("camera")
+        if taken is not None and self.camera not in (None, taken):
+            raise UserError(
+                f"--camera {self.camera}: the pictures of {self.dataset} are from {taken}; --film SIZE takes others"
+            )
+        return dataset
 
     def _filmed(self, dataset: Dataset, pairs: Sequence[PairKey], size: int) -> Dataset:
         from robot_learn.preferences.film import film

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,15 @@ def test_a_users_mistake_is_told_and_nothing_is_lost(
     status, found = run(root, tmp_path / "labels.jsonl", capsys, *words)
     assert status == 2
     assert says in found["error"]
+
+
+def test_pictures_are_not_taken_for_those_of_another_camera(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = dataclasses.replace(squares.dataset(), manifest={"settings": {"camera": "corner"}})
+    save(taken, "toy/squares", tmp_path)
+    status, found = run(tmp_path, tmp_path / "l.jsonl", capsys, "--teacher", "simulated", "--camera", "side")
+    assert status == 2
+    assert "--camera side: the pictures of toy/squares are from corner" in found["error"]
+    assert run(tmp_path, tmp_path / "l.jsonl", capsys, "--teacher", "simulated", "--camera", "corner")[0] == 0
 
 
 def test_a_goal_that_nobody_knows_must_be_said(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
