@@ -18,6 +18,8 @@ from robot_learn.errors import UserError
 SHORTEST_PERIOD = 0.12  # [s]
 REPEATS = 2.0  # a motion is periodic only when it was seen so many times
 ALIKE = 0.35  # how much of the usual difference of two frames may be left after a period
+CLEAR = 0.5  # autocorrelation at its first peak, from which on a motion counts as periodic
+GRID = (8, 6)  # (across, down) parts of a picture whose mean flow tells a rhythm
 REST = 0.1  # share of the usual motion that counts even where nothing moves, so that stillness is shown too
 
 
@@ -36,15 +38,18 @@ def measure(clip: Clip) -> Motion:
     """Optical flow (Farneback, 2003) and self-similarity (Cutler and Davis, 2000) of a clip."""
     grey = clip.grey(160)
     height = grey.shape[1]
-    energy, upward = [], []
+    energy, upward, coarse = [], [], []
     for before, after in itertools.pairwise(grey):
         flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)  # type: ignore[call-overload]
         length = np.linalg.norm(flow, axis=2)
         energy.append(float(length.mean()) * clip.fps / height)
         moving = length >= max(float(np.quantile(length, 0.9)), 1e-3)
         upward.append(-float(flow[moving, 1].mean()) * clip.fps / height if moving.any() else 0.0)
+        coarse.append(cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA).ravel())
     unlike = self_difference(grey)
-    return Motion(np.array(energy), np.array(upward), unlike, _period(unlike, clip.fps), clip.fps)
+    # Where the camera goes along, the ground never looks the same again, but its flow and the body's repeat.
+    period = _period(unlike, clip.fps) or period_of(np.array(coarse), 1.0 / clip.fps)[0]
+    return Motion(np.array(energy), np.array(upward), unlike, period, clip.fps)
 
 
 def self_difference(grey: np.ndarray) -> np.ndarray:
@@ -80,6 +85,36 @@ def _vertex(values: np.ndarray, lag: int) -> float:
     return float(lag + (0.5 * (left - right) / curve if curve > 0 else 0.0))
 
 
+def period_of(values: np.ndarray, dt: float) -> tuple[float | None, float]:
+    """The time after which (T, J) values are most alike to themselves [s], and how alike, 0 to 1; None below `CLEAR`.
+
+    The autocorrelation of all columns together, each with the weight of its variance; the first peak after the first
+    zero that is nearly as high as the highest.
+    """
+    centred = values - values.mean(axis=0)
+    power = float((centred**2).sum())
+    if power <= 1e-12:
+        return None, 0.0
+    count = len(values)
+    last = int(count // REPEATS)
+    lags = np.arange(last + 1)
+    alike = np.array([(centred[: count - lag] * centred[lag:]).sum() / (count - lag) for lag in lags]) * count / power
+    below = np.flatnonzero(alike < 0)
+    if not len(below) or below[0] >= last:
+        return None, 0.0
+    peaks = [
+        lag
+        for lag in range(max(1, int(below[0])), last)
+        if alike[lag] > 0 and alike[lag] >= alike[lag - 1] and alike[lag] >= alike[lag + 1]
+    ]
+    if not peaks:
+        return None, 0.0
+    highest = max(alike[lag] for lag in peaks)
+    first = next(lag for lag in peaks if alike[lag] >= 0.9 * highest)
+    regularity = float(np.clip(alike[first], 0.0, 1.0))
+    return (float(first * dt), regularity) if regularity >= CLEAR else (None, regularity)
+
+
 def phase_anchor(motion: Motion) -> int:
     """The frame in which what moves begins to go up fastest: of a gait, its push-off; the first such in the clip."""
     if motion.period is None:
@@ -91,8 +126,8 @@ def phase_anchor(motion: Motion) -> int:
 def choose_frames(motion: Motion, count: int) -> np.ndarray:
     """(count,) rising numbers of frames that tell the motion.
 
-    Of a motion that repeats itself: even phases of two periods, from the push-off. Of another: the first, the last, and
-    between them frames that have the same amount of motion from one to the next.
+    Of a motion that repeats itself: even phases of two or more periods, from the push-off. Of another: the first, the
+    last, and between them frames that have the same amount of motion from one to the next.
 
     Raises:
         UserError: fewer frames than that are there.
@@ -100,9 +135,10 @@ def choose_frames(motion: Motion, count: int) -> np.ndarray:
     total = len(motion.energy) + 1
     if not 2 <= count <= total:
         raise UserError(f"frames to show: wanted 2 to {total}, came {count}")
-    span = 0.0 if motion.period is None else 2 * motion.period * motion.fps
+    stride = 0.0 if motion.period is None else motion.period * motion.fps
+    span = stride and stride * max(2, np.ceil(count / stride))
     start = phase_anchor(motion)
-    if span >= count and start + span <= total - 1:
+    if stride and start + span <= total - 1:
         return np.round(start + np.arange(count) * span / count).astype(np.int64)
     weight = motion.energy + REST * max(float(motion.energy.mean()), 1e-9)
     done = np.concatenate([[0.0], np.cumsum(weight)])

@@ -11,11 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rewards.video.motion import Motion
+from rewards.video.motion import Motion, period_of
 from robot_learn.errors import UserError
-
-CLEAR = 0.5  # autocorrelation at its first peak, from which on a motion counts as periodic
-STRIDES = 2.0  # that must have been seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,36 +90,6 @@ def signals(track: Track) -> Signals:
             "phase": {} if offsets is None else dict(zip(track.names, offsets.tolist(), strict=True)),
         }
     )
-
-
-def period_of(values: np.ndarray, dt: float) -> tuple[float | None, float]:
-    """The time after which (T, J) values are most alike to themselves [s], and how alike, 0 to 1; None below `CLEAR`.
-
-    The autocorrelation of all columns together, each with the weight of its variance; the first peak after the first
-    zero that is nearly as high as the highest.
-    """
-    centred = values - values.mean(axis=0)
-    power = float((centred**2).sum())
-    if power <= 1e-12:
-        return None, 0.0
-    count = len(values)
-    last = int(count // STRIDES)
-    lags = np.arange(last + 1)
-    alike = np.array([(centred[: count - lag] * centred[lag:]).sum() / (count - lag) for lag in lags]) * count / power
-    below = np.flatnonzero(alike < 0)
-    if not len(below) or below[0] >= last:
-        return None, 0.0
-    peaks = [
-        lag
-        for lag in range(max(1, int(below[0])), last)
-        if alike[lag] > 0 and alike[lag] >= alike[lag - 1] and alike[lag] >= alike[lag + 1]
-    ]
-    if not peaks:
-        return None, 0.0
-    highest = max(alike[lag] for lag in peaks)
-    first = next(lag for lag in peaks if alike[lag] >= 0.9 * highest)
-    regularity = float(np.clip(alike[first], 0.0, 1.0))
-    return (float(first * dt), regularity) if regularity >= CLEAR else (None, regularity)
 
 
 def foot_phases(down: np.ndarray, period: float, dt: float) -> np.ndarray:

@@ -28,6 +28,7 @@ class Behaviour:
     camera: str = "side"
     speed: float = 1.0  # how much faster than life the video plays, and is said to
     seconds: float = 6.0  # of the video
+    seed: int = 0  # of the expert's training
 
     @property
     def expert(self) -> str:

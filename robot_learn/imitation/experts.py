@@ -30,7 +30,7 @@ def training(place: Path, behaviour: Behaviour, budget: Budget) -> Job:
     run = place / "run"
     if not (run / runs.CONFIG).is_file():
         task = sims.task(behaviour.task)
-        config = budget.config(0, expert=True)
+        config = budget.config(behaviour.seed, expert=True)
         loops.begin(task, "expert", config, place, name="run", simulator={"variant": behaviour.variant})
     words = ("train", "--resume", str(run), "--steps", str(budget.expert_steps), "--episodes", "0", "--no-video")
     return Job(f"expert {behaviour.expert}", words, place / "log.txt")

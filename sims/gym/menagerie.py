@@ -53,7 +53,7 @@ VARIANTS: dict[str, dict[str, Variant]] = {
             sky=(0.6, 0.8, 0.95),
             mass=1.5,
             strength=1.2,
-            cameras=_views(0.3, 3.4, 105, 165, -25),
+            cameras=_views(0.8, 4.8, 105, 165, -15),
         ),
     },
     "hopper": {

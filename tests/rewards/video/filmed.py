@@ -38,6 +38,20 @@ def bobbing(period: float, seconds: float = 4.0, fps: float = 30.0, phase: float
     return disc(np.stack([np.full_like(times, 64.0), height], axis=1), fps)
 
 
+def carried(period: float, seconds: float = 4.0, fps: float = 30.0) -> Clip:
+    """The disc goes up and down, filmed by a camera that goes along: the ground runs through and never comes back."""
+    rng = np.random.default_rng(1)
+    small = rng.integers(60, 200, (SIZE[0] // 8, 200, 3)).astype(np.uint8)
+    strip = cv2.resize(small, (1600, SIZE[0]), interpolation=cv2.INTER_NEAREST)
+    frames = []
+    for step in range(round(seconds * fps)):
+        frame = strip[:, 3 * step : 3 * step + SIZE[1]].copy()
+        height = 48 - 24 * np.sin(2 * np.pi * step / fps / period)
+        cv2.circle(frame, (64, round(height)), 16, (255, 255, 255), -1)
+        frames.append(frame)
+    return Clip(np.array(frames), fps, "drawn")
+
+
 def write(clip: Clip, path: Path) -> Path:
     """As a video file."""
     height, width = clip.frames.shape[1:3]

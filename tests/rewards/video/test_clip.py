@@ -76,6 +76,13 @@ def test_a_time_outside_is_named(tmp_path: Path) -> None:
         read_clip(path, start=2.0, end=1.0)
 
 
+def test_a_leap_and_a_long_rest_after_it_is_a_motion(tmp_path: Path) -> None:
+    leap = 48 - 30 * np.sin(np.linspace(0, np.pi, 15))
+    places = np.concatenate([leap, np.full(75, 48.0)])
+    clip = filmed.disc(np.stack([np.full_like(places, 64.0), places], axis=1))
+    assert len(read_clip(filmed.write(clip, tmp_path / "a.mp4")).frames) == 90
+
+
 def test_noise_of_a_camera_is_no_motion_and_a_small_body_is() -> None:
     rng = np.random.default_rng(0)
     still = filmed.disc(np.full((60, 2), 50.0))

@@ -16,6 +16,15 @@ def test_a_period_is_found_to_a_frame(period: float) -> None:
     assert found == pytest.approx(period, abs=1 / 30)
 
 
+@pytest.mark.parametrize("period", [0.4, 0.8])
+def test_a_period_is_found_though_the_ground_never_looks_the_same_again(period: float) -> None:
+    assert measure(filmed.carried(period)).period == pytest.approx(period, abs=1 / 30)
+
+
+def test_a_ground_that_runs_through_is_no_rhythm() -> None:
+    assert measure(filmed.carried(1e6)).period is None
+
+
 def test_a_motion_that_does_not_come_back_has_no_period() -> None:
     count = 60
     fall = np.stack([np.linspace(20, 100, count), 10 + 70 * np.linspace(0, 1, count) ** 2], axis=1)
@@ -55,6 +64,14 @@ def test_chosen_frames_rise_and_there_are_as_many_as_asked() -> None:
         assert (np.diff(chosen) > 0).all()
     with pytest.raises(UserError, match="wanted 2 to 30"):
         choose_frames(motion, 31)
+
+
+def test_of_a_quick_gait_more_strides_are_shown_instead_of_frames_twice() -> None:
+    motion = measure(filmed.bobbing(0.2))  # six frames a stride
+    assert motion.period == pytest.approx(0.2, abs=1 / 30)
+    chosen = choose_frames(motion, 12)
+    assert (np.diff(chosen) > 0).all()
+    assert chosen[-1] - chosen[0] < 18
 
 
 def test_the_anchor_is_where_it_goes_up_fastest() -> None:
