@@ -39,7 +39,8 @@ class Behaviour:
 BEHAVIOURS = {
     "ant-walk": Behaviour("mujoco/ant", "spider", "Make the four-legged robot walk forward without falling."),
     "ant-jump": Behaviour("mujoco/ant-jump", "beetle", "Make the four-legged robot jump up and land on its feet."),
-    "cheetah-run": Behaviour("mujoco/half-cheetah", "greyhound", "Make the two-legged robot run forward fast."),
+    # Of seed 0 the greyhound throws itself on its back and slides, which the task's reward allows.
+    "cheetah-run": Behaviour("mujoco/half-cheetah", "greyhound", "Make the two-legged robot run forward fast.", seed=1),
     "hopper-flip": Behaviour(
         "mujoco/hopper-back-flip",
         "kangaroo",
