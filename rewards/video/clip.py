@@ -19,7 +19,7 @@ from robot_learn.errors import UserError
 SHORTEST = 0.5  # [s]; models give shorter clips no frames and make a description up
 LONGEST = 60.0  # [s] that are kept in memory
 FEWEST = 8  # frames
-FASTEST = 30.0  # [frames/s] that are kept
+USUAL = 30.0  # [frames/s] to which a faster film is thinned, as near as whole steps come
 SIDE = 640  # pixels of the longer side that are kept
 STILL = 0.002  # mean change of a picture's brightness between frames, as a share of the range, that is noise
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -79,7 +79,7 @@ def read_clip(
     if not speed > 0:
         raise UserError(f"speed of the video: wanted above 0, came {speed}")
     rate, frames = _folder(path, fps) if path.is_dir() else _file(path, fps)
-    clip = Clip(_part(frames, rate, start, end, path), min(rate, FASTEST) / speed, str(path))
+    clip = Clip(_part(frames, rate, start, end, path), rate / _step(rate) / speed, str(path))
     if stabilised:
         clip = stabilise(clip)
     check_clip(clip)
@@ -203,27 +203,32 @@ def _folder(path: Path, fps: float | None) -> tuple[float, Iterator[np.ndarray]]
 
 
 def _part(frames: Iterator[np.ndarray], rate: float, start: float, end: float | None, path: Path) -> np.ndarray:
-    """The frames between two times, at most `FASTEST` a second; (T, height, width, 3)."""
+    """The frames between two times, thinned; (T, height, width, 3)."""
     if not 0 <= start < (np.inf if end is None else end):
         raise UserError(f"video {path}: wanted 0 <= start < end, came {start} and {end}")
-    step = max(1.0, rate / FASTEST)  # frames of the source between two that are kept
+    step = _step(rate)
     kept: list[np.ndarray] = []
-    following, last = 0.0, -1
+    following, last = 0, -1
     for index, frame in enumerate(frames):
         last, time = index, index / rate
         if end is not None and time >= end:
             break
-        if time < start or index < following - 1e-6:
+        if time < start or index < following:
             continue
-        following = index + step if not kept else following + step
+        following = index + step
         kept.append(_shrunk(frame, SIDE))
         if kept[0].shape != kept[-1].shape:
             raise UserError(f"video {path}: frame {index} is of another size than the first")
-        if len(kept) > LONGEST * min(rate, FASTEST):
+        if len(kept) > LONGEST * rate / step:
             raise UserError(f"video {path}: longer than {LONGEST:g} s; say which part counts (start, end)")
     if not kept:
         raise UserError(f"video {path}: no frames between {start:g} s and the end; it has {(last + 1) / rate:.2f} s")
     return np.array(kept)
+
+
+def _step(rate: float) -> int:
+    """Frames of the source from one that is kept to the next: as many each time, else the motion would seem to jerk."""
+    return max(1, round(rate / USUAL))
 
 
 def _shrunk(frame: np.ndarray, side: int) -> np.ndarray:

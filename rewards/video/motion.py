@@ -20,6 +20,8 @@ REPEATS = 2.0  # a motion is periodic only when it was seen so many times
 ALIKE = 0.35  # how much of the usual difference of two frames may be left after a period
 CLEAR = 0.5  # autocorrelation at its first peak, from which on a motion counts as periodic
 GRID = (8, 6)  # (across, down) parts of a picture whose mean flow tells a rhythm
+STEADY = 1.0  # [s] over which flow is averaged, to tell the way that is made from the rhythm
+NEARLY = 0.75  # of the highest peak, from which on an earlier one is the period: later ones are several of it
 REST = 0.1  # share of the usual motion that counts even where nothing moves, so that stillness is shown too
 
 
@@ -48,8 +50,14 @@ def measure(clip: Clip) -> Motion:
         coarse.append(cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA).ravel())
     unlike = self_difference(grey)
     # Where the camera goes along, the ground never looks the same again, but its flow and the body's repeat.
-    period = _period(unlike, clip.fps) or period_of(np.array(coarse), 1.0 / clip.fps)[0]
+    period = _period(unlike, clip.fps) or period_of(_rhythm(np.array(coarse), clip.fps), 1.0 / clip.fps)[0]
     return Motion(np.array(energy), np.array(upward), unlike, period, clip.fps)
+
+
+def _rhythm(flow: np.ndarray, fps: float) -> np.ndarray:
+    """Flow (T, F) without what changes slowly: how quickly the ground goes by."""
+    slow = cv2.blur(flow, (1, 2 * round(STEADY * fps / 2) + 1), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(flow - slow)
 
 
 def self_difference(grey: np.ndarray) -> np.ndarray:
@@ -110,17 +118,21 @@ def period_of(values: np.ndarray, dt: float) -> tuple[float | None, float]:
     if not peaks:
         return None, 0.0
     highest = max(alike[lag] for lag in peaks)
-    first = next(lag for lag in peaks if alike[lag] >= 0.9 * highest)
+    first = next(lag for lag in peaks if alike[lag] >= NEARLY * highest)
     regularity = float(np.clip(alike[first], 0.0, 1.0))
     return (float(first * dt), regularity) if regularity >= CLEAR else (None, regularity)
 
 
-def phase_anchor(motion: Motion) -> int:
-    """The frame in which what moves begins to go up fastest: of a gait, its push-off; the first such in the clip."""
+def phase_anchor(motion: Motion, span: float = 0.0) -> int:
+    """The frame in which what moves begins to go up fastest: of a gait, its push-off.
+
+    It is looked for in the middle of the clip, so that the `span` frames from it on are no start from standing.
+    """
     if motion.period is None:
         return 0
-    count = max(2, round(motion.period * motion.fps))
-    return int(np.argmax(motion.upward[:count]))
+    stride = max(2, round(motion.period * motion.fps))
+    first = max(0, int(len(motion.energy) - span - stride) // 2)
+    return first + int(np.argmax(motion.upward[first : first + stride]))
 
 
 def choose_frames(motion: Motion, count: int) -> np.ndarray:
@@ -137,7 +149,7 @@ def choose_frames(motion: Motion, count: int) -> np.ndarray:
         raise UserError(f"frames to show: wanted 2 to {total}, came {count}")
     stride = 0.0 if motion.period is None else motion.period * motion.fps
     span = stride and stride * max(2, np.ceil(count / stride))
-    start = phase_anchor(motion)
+    start = phase_anchor(motion, span)
     if stride and start + span <= total - 1:
         return np.round(start + np.arange(count) * span / count).astype(np.int64)
     weight = motion.energy + REST * max(float(motion.energy.mean()), 1e-9)

@@ -44,6 +44,14 @@ def test_a_quick_film_is_thinned_to_what_is_kept(tmp_path: Path) -> None:
     assert len(clip.frames) == 60
 
 
+def test_a_film_is_thinned_evenly(tmp_path: Path) -> None:
+    rising = filmed.disc(np.stack([np.full(50, 64.0), np.linspace(80, 20, 50)], axis=1), fps=31.25)
+    assert read_clip(filmed.write(rising, tmp_path / "a.mp4")).fps == pytest.approx(31.25, rel=1e-3)
+    quick = filmed.disc(np.stack([np.full(150, 64.0), np.linspace(80, 20, 150)], axis=1), fps=75.0)
+    clip = read_clip(filmed.write(quick, tmp_path / "b.mp4"))
+    assert (len(clip.frames), clip.fps) == (75, 37.5)
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
