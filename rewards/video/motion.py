@@ -31,6 +31,7 @@ class Motion:
 
     energy: np.ndarray  # (T - 1,) mean length of the optical flow, in picture heights a second
     upward: np.ndarray  # (T - 1,) mean upward flow of what moves, in picture heights a second
+    ground: np.ndarray  # (T - 1,) flow of the ground to the right, in picture heights a second
     unlike: np.ndarray  # (T - 1,) for lags of 1 to T - 1 frames: mean difference of frames so far apart; 1 is usual
     period: float | None  # [s] of a motion that repeats itself
     fps: float
@@ -40,18 +41,26 @@ def measure(clip: Clip) -> Motion:
     """Optical flow (Farneback, 2003) and self-similarity (Cutler and Davis, 2000) of a clip."""
     grey = clip.grey(160)
     height = grey.shape[1]
-    energy, upward, coarse = [], [], []
+    energy, upward, ground, coarse = [], [], [], []
     for before, after in itertools.pairwise(grey):
         flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)  # type: ignore[call-overload]
         length = np.linalg.norm(flow, axis=2)
         energy.append(float(length.mean()) * clip.fps / height)
         moving = length >= max(float(np.quantile(length, 0.9)), 1e-3)
         upward.append(-float(flow[moving, 1].mean()) * clip.fps / height if moving.any() else 0.0)
+        ground.append(_ground(flow[..., 0]) * clip.fps / height)
         coarse.append(cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA).ravel())
     unlike = self_difference(grey)
     # Where the camera goes along, the ground never looks the same again, but its flow and the body's repeat.
     period = _period(unlike, clip.fps) or period_of(_rhythm(np.array(coarse), clip.fps), 1.0 / clip.fps)[0]
-    return Motion(np.array(energy), np.array(upward), unlike, period, clip.fps)
+    return Motion(np.array(energy), np.array(upward), np.array(ground), unlike, period, clip.fps)
+
+
+def _ground(across: np.ndarray) -> float:
+    """Median of a flow (height, width) low in the picture, to both sides of the body, which is mostly in its middle."""
+    quarter = across.shape[1] // 4
+    low = across[len(across) // 2 :]
+    return float(np.median(np.concatenate([low[:, :quarter], low[:, -quarter:]], axis=1)))
 
 
 def _rhythm(flow: np.ndarray, fps: float) -> np.ndarray:

@@ -25,9 +25,11 @@ robot's body can do it. Each picture is a sheet of frames, numbered, with the ti
 corner a number of three digits.
 
 Say what you see, not what you expect: look first which way it faces, which limbs are on the ground in each frame,
-whether it rises, turns or travels. Where pictures cannot tell (speed, height, rhythm), trust the figures. Name at most
-{most} problems, the one that matters most first, each with the part of the body, the phase of the motion, the
-quantity that is off, and the direction in which it must change. Say what is right and must be kept.
+whether it rises, turns or travels. Where pictures cannot tell (speed, height, rhythm), trust the figures: of both films
+the same was measured, in the same units, so that the ground which goes by more slowly means a robot that is too slow,
+unless its camera stands much further off. Name at most {most} problems, the one that matters most first, each with the
+part of the body, the phase of the motion, the quantity that is off, and the direction in which it must change. Say what
+is right and must be kept.
 
 Answer with one ```json block of this schema and nothing after it:
 
@@ -101,7 +103,8 @@ _JUDGE = """\
 You see a video of a body in motion and two robots in simulation, A and B, of the same body as each other. Which one
 moves more like the video? Their looks do not matter, nor does the camera: only the motion does. Falling, lying or
 standing still is never like a motion. Each picture is a sheet of frames with the time of each, and in its upper left
-corner a number of three digits.
+corner a number of three digits. Where pictures cannot tell (speed, rhythm), trust the figures, which were measured of
+all films in the same way.
 
 Answer with one ```json block of this schema and nothing after it:
 
@@ -111,7 +114,8 @@ _RANK = """\
 You see a video of a body in motion and {count} robots in simulation, all of one body, numbered in the order of their
 sheets. Which move more like the video? Looks and cameras do not matter: only the motion does. Falling, lying or
 standing still is never like a motion. Each picture is a sheet of frames with the time of each, and in its upper left
-corner a number of three digits.
+corner a number of three digits. Where pictures cannot tell (speed, rhythm), trust the figures, which were measured of
+all films in the same way.
 
 Answer with one ```json block of this schema and nothing after it:
 
@@ -184,16 +188,23 @@ def edit(
     return Message("system", system), Message("user", text)
 
 
-def judge(video: Shown, a: Shown, b: Shown) -> tuple[Message, ...]:
-    """Asks which of two is closer; nothing says which is the newer."""
+def judge(video: Shown, a: Shown, b: Shown, figures: Sequence[str]) -> tuple[Message, ...]:
+    """Asks which of two is closer; nothing says which is the newer. Figures are those of the video, of A and of B."""
     text = f"The first {len(video.sheets)} sheet(s) show the video, the next {len(a.sheets)} robot A, the rest robot B."
     pictures = (*video.pictures, *a.pictures, *b.pictures)
+    text += _measured(figures, ("Robot A", "Robot B"))
     return Message("system", _JUDGE.format(form=VerdictForm.asked())), Message("user", text, pictures)
 
 
-def rank(video: Shown, robots: Sequence[Shown]) -> tuple[Message, ...]:
-    """Asks for the order of several, by one sheet each."""
+def rank(video: Shown, robots: Sequence[Shown], figures: Sequence[str]) -> tuple[Message, ...]:
+    """Asks for the order of several, by one sheet each. Figures are those of the video and of each robot."""
     text = f"The first {len(video.sheets)} sheet(s) show the video, the others robots 1 to {len(robots)}, a sheet each."
     pictures = (*video.pictures, *(robot.pictures[0] for robot in robots))
+    text += _measured(figures, [f"Robot {number}" for number in range(1, len(robots) + 1)])
     system = _RANK.format(count=len(robots), form=RankingForm.asked())
     return Message("system", system), Message("user", text, pictures)
+
+
+def _measured(figures: Sequence[str], names: Sequence[str]) -> str:
+    parts = [f"## {name}\n\n{told}" for name, told in zip(("The video", *names), figures, strict=True)]
+    return "\n\n# What was measured\n\n" + "\n\n".join(parts)

@@ -14,6 +14,8 @@ import numpy as np
 from rewards.video.motion import Motion, period_of
 from robot_learn.errors import UserError
 
+SLOW = 0.02  # [picture heights/s] of the ground, below which it stands still
+
 
 @dataclass(frozen=True, eq=False)
 class Track:
@@ -106,7 +108,7 @@ def foot_phases(down: np.ndarray, period: float, dt: float) -> np.ndarray:
     return np.asarray(np.mod((angle[0] - angle) / (2 * np.pi), 1.0))
 
 
-def table(robot: Signals, video: Motion | None = None) -> str:
+def table(robot: Signals) -> str:
     """The figures for a prompt, one a line."""
     low, mean, high = robot.height
     rows = [
@@ -123,16 +125,26 @@ def table(robot: Signals, video: Motion | None = None) -> str:
         when = robot.phase.get(foot, float("nan"))
         late = "" if np.isnan(when) else f", comes down {when:.2f} of a stride after the first foot"
         rows.append(f"robot: {foot} on the ground {share:.0%} of the time{late}")
-    if video is not None:
-        rows += video_rows(video)
     return "\n".join(rows)
 
 
-def video_rows(video: Motion) -> list[str]:
-    """What can be told of a video without knowing the body, one a line."""
-    told = "no motion that repeats itself" if video.period is None else f"repeats itself every {video.period:.2f} s"
-    most = float(np.abs(video.upward).max())
-    return [f"video: {told}", f"video: what moves goes up or down by up to {most:.2f} picture heights a second"]
+def video_rows(motion: Motion, of: str = "video") -> list[str]:
+    """What can be told of a film without knowing the body, one a line; of two films in the same units."""
+    told = "no motion that repeats itself" if motion.period is None else f"repeats itself every {motion.period:.2f} s"
+    most = float(np.abs(motion.upward).max())
+    return [
+        f"{of}: {told}",
+        f"{of}: what moves goes up or down by up to {most:.2f} picture heights a second",
+        f"{of}: {_passing(float(np.median(motion.ground)))}",
+    ]
+
+
+def _passing(ground: float) -> str:
+    if abs(ground) < SLOW:
+        return "the ground stands still in the picture"
+    side, other = ("left", "right") if ground < 0 else ("right", "left")
+    speed = f"{abs(ground):.2f} picture heights a second"
+    return f"the ground goes by to the {side} at {speed}: the camera, and what it follows, go to the {other}"
 
 
 def _rhythm(period: float | None, regularity: float) -> str:

@@ -66,7 +66,8 @@ class ModelCritic:
 
     def _verdict(self, path: Path, video: Seen, a: Seen, b: Seen, sample: int) -> VerdictForm:
         codes = (*video.shown.codes, *a.shown.codes, *b.shown.codes)
-        asked, read = prompts.judge(video.shown, a.shown, b.shown), partial(read_verdict, codes=codes)
+        asked = prompts.judge(video.shown, a.shown, b.shown, [each.own_figures for each in (video, a, b)])
+        read = partial(read_verdict, codes=codes)
         return self.asker.ask(path, asked, read, _form, what="judgement", sample=sample)
 
     def rank(self, place: Path, video: Seen, robots: Sequence[Seen], sample: int) -> list[int]:
@@ -80,11 +81,12 @@ class ModelCritic:
     def _order(
         self, place: Path, video: Seen, robots: Sequence[Seen], shown: Sequence[int], sample: int
     ) -> tuple[int, ...]:
+        figures = [video.own_figures, *(robots[number].own_figures for number in shown)]
         placed = [robots[number].shown for number in shown]
         codes = (*video.shown.codes, *(robot.codes[0] for robot in placed))
         path = place / f"ranking-from-{shown[0]}.json"
         read = partial(read_ranking, codes=codes, count=len(robots))
-        asked = prompts.rank(video.shown, placed)
+        asked = prompts.rank(video.shown, placed, figures)
         return self.asker.ask(path, asked, read, _form, what="ranking", sample=sample).order
 
 

@@ -38,7 +38,7 @@ SEEN, FILM, TRACKS = "seen.json", "video.mp4", "tracks.npz"
 SECONDS = 8.0  # of an episode that are filmed
 SIZE = (320, 240)  # (width, height) of a picture
 MOST_POINTS = 40
-QUIET = 0.1  # of the usual motion of a video, below which it rests
+QUIET = 0.3  # of the motion of a video's liveliest moments, below which it rests: a body that stands still sways
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,13 @@ class Seen:
     signals: Signals | None = None  # of a robot's first rollout
     veto: tuple[str, ...] = ()  # why a robot cannot be accepted
     rests: bool = False  # a video: what moves comes to rest in it
+
+    @property
+    def own_figures(self) -> str:
+        """Of a robot without those of the video, which stand beside them."""
+        if self.signals is None:
+            return self.figures
+        return "\n".join(line for line in self.figures.splitlines() if not line.startswith("video: "))
 
     @property
     def gates(self) -> Gates:
@@ -81,9 +88,10 @@ def watch_video(place: Path, config: ImitationConfig) -> Seen:
 
 
 def rests(motion: Motion) -> bool:
-    """Is a quarter of the second half of a clip without motion, measured by what is usual in it?"""
+    """Is a quarter of the second half of a clip quiet, beside its liveliest moments? A rhythm never rests."""
     late = motion.energy[len(motion.energy) // 2 :]
-    return bool((late < QUIET * motion.energy.mean()).mean() > 0.25)
+    quiet = late < QUIET * float(np.quantile(motion.energy, 0.9))
+    return motion.period is None and bool(quiet.mean() > 0.25)
 
 
 def watch_run(run: Run, place: Path, *, episodes: int, expert: Sequence[str] = (), gates: Gates | None = None) -> Seen:
@@ -120,7 +128,8 @@ def keep_robot(
     found, veto = signals(moved[0]), (gates or Gates()).veto(moved)
     motion = measure(film.clip)
     fallen = float(np.mean([track.ended for track in moved]))
-    rows = [*table(found).splitlines(), f"robot: it fell in {fallen:.0%} of {len(moved)} rollouts", *expert]
+    rows = [*table(found).splitlines(), f"robot: it fell in {fallen:.0%} of {len(moved)} rollouts"]
+    rows += [*video_rows(motion, "robot's film"), *expert]
     place.mkdir(parents=True, exist_ok=True)
     _keep_tracks(place / TRACKS, moved)
     write_video(place / FILM, list(film.clip.frames), film.clip.fps)

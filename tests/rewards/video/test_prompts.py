@@ -44,8 +44,8 @@ def test_nobody_is_told_the_task() -> None:
         prompts.compare(ANT, video, robot, "figures"),
         prompts.edit(ANT, BOTH, critique, "figures", ["tried"], language_reference(), wanted=4),
         prompts.edit(ANT, None, "it bobs", "", [], language_reference(), wanted=2),
-        prompts.judge(video, robot, shown(0.7)),
-        prompts.rank(video, [robot, shown(0.7)]),
+        prompts.judge(video, robot, shown(0.7), ("", "", "")),
+        prompts.rank(video, [robot, shown(0.7)], ("", "", "")),
     ]
     for messages in asked:
         text = "\n".join(message.text for message in messages)
@@ -56,7 +56,9 @@ def test_nobody_is_told_the_task() -> None:
 def test_pictures_come_in_the_order_that_is_told() -> None:
     video, robot = shown(1.0), shown(0.5, ("from the side", "from the front"))
     assert prompts.compare(ANT, video, robot, "")[1].images == (*video.pictures, *robot.pictures)
-    assert prompts.rank(video, [robot, video])[1].images == (*video.pictures, robot.pictures[0], video.pictures[0])
+    ranked = prompts.rank(video, [robot, video], ("video: slow", "robot: fast", "robot: slower"))[1]
+    assert ranked.images == (*video.pictures, robot.pictures[0], video.pictures[0])
+    assert "## The video\n\nvideo: slow\n\n## Robot 1\n\nrobot: fast\n\n## Robot 2\n\nrobot: slower" in ranked.text
 
 
 def test_an_editor_sees_the_reward_as_it_is_and_what_was_tried() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rewards.video.motion import measure
-from rewards.video.signals import Track, differences, foot_phases, period_of, signals, table
+from rewards.video.signals import Track, differences, foot_phases, period_of, signals, table, video_rows
 from robot_learn.errors import UserError
 from tests.rewards.video import filmed
 
@@ -75,11 +75,19 @@ def test_a_flip_is_counted_in_turns_and_a_fall_is_told() -> None:
     assert found.flight is None
 
 
-def test_the_table_sets_the_robot_beside_the_video() -> None:
-    text = table(signals(walk()), measure(filmed.bobbing(0.8)))
+def test_the_table_tells_the_rhythm_and_the_feet() -> None:
+    text = table(signals(walk()))
     assert "repeats itself every 0.50 s" in text
-    assert "video: repeats itself every 0.80 s" in text
     assert "right on the ground 60% of the time" in text
+
+
+def test_of_two_films_the_same_is_told_in_the_same_units() -> None:
+    still, carried = (video_rows(measure(clip), "film") for clip in (filmed.bobbing(0.8), filmed.carried(0.8)))
+    assert still[0] == "film: repeats itself every 0.80 s"
+    assert still[-1] == "film: the ground stands still in the picture"
+    # Three pixels of 96 a frame, at 30 frames a second.
+    assert carried[-1].startswith("film: the ground goes by to the left at 0.9")
+    assert carried[-1].endswith("go to the right")
 
 
 def test_changes_are_told_from_round_to_round() -> None:

@@ -292,6 +292,9 @@ def test_a_robot_may_come_to_rest_where_the_video_does() -> None:
     times = np.arange(60) / 30
     lands = filmed.disc(np.stack([np.full(60, 64.0), 48 - 30 * np.sin(np.pi * np.minimum(times, 1.0))], axis=1))
     assert watch.rests(measure(lands))
+    sways = 64.0 + np.where(times > 1.0, 2.0 * np.sin(3.0 * times), 0.0)
+    lands = filmed.disc(np.stack([sways, 48 - 40 * np.sin(np.pi * np.minimum(times, 1.0))], axis=1))
+    assert watch.rests(measure(lands)), "also where it sways a little"
     assert not watch.rests(measure(filmed.bobbing(0.5, seconds=2.0)))
     still = watch.Seen(prompts.Shown((), (), 1.0, 30.0), "", rests=True)
     dt, moved = 0.02, np.concatenate([np.sin(np.arange(60) / 3), np.full(140, 0.1)])
