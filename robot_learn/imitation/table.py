@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,12 @@ def read_results(folder: Path) -> Results:
 
 
 def normalised(results: Results, behaviour: str, value: float | None) -> float | None:
-    """0 is chance, 1 the tuned reward on the learner's own body; None where one of them was not run.
+    """0 is chance, 1 the tuned reward on the learner's own body, the best of its seeds: of some it may come to nothing;
+    None where one of them was not run.
 
     Where no policy was accepted there is nothing to measure, and the score is that of chance.
     """
-    low, high = (_mean(results, behaviour, method) for method in ("chance", "reference"))
+    low, high = _end(results, behaviour, "chance", fmean), _end(results, behaviour, "reference", max)
     if low is None or high is None or high - low <= 1e-9 or value is None:
         return None
     return 0.0 if np.isnan(value) else (value - low) / (high - low)
@@ -66,7 +68,7 @@ def rows(results: Results) -> list[dict[str, str]]:
     found = []
     for name in named:
         scores = {method: _shown(_score(results, name, method)) for method in methods}
-        ends = {method: _raw(results, name, method) for method in ("chance", "reference")}
+        ends = {"chance": _raw(results, name, "chance", fmean), "reference": _raw(results, name, "reference", max)}
         found.append({"behaviour": name} | ends | scores)
     means = {method: _shown(_average(results, named, method)) for method in methods}
     return [*found, {"behaviour": f"mean (each at most {MOST:g})", "chance": "0", "reference": "1"} | means]
@@ -134,7 +136,8 @@ def markdown(results: Results) -> str:
                 "# A reward from a video",
                 "Each learner sees one video, of another body than its own, and no word of what it shows. Score: "
                 f"metric of the final policy over {episodes} held-out episodes, 0 for chance and 1 for the tuned "
-                f"reward on the learner's own body; {' or '.join(map(str, seeds))} training seed(s). Made by "
+                f"reward on the learner's own body, the best of its seeds; {' or '.join(map(str, seeds))} training "
+                "seed(s). Made by "
                 "`robot-learn bench video`.",
                 "## Final score\n\n" + _markdown(rows(results)),
                 told,
@@ -150,9 +153,10 @@ def markdown(results: Results) -> str:
     )
 
 
-def _mean(results: Results, behaviour: str, method: str) -> float | None:
+def _end(results: Results, behaviour: str, method: str, best: Callable[[Iterable[float]], float]) -> float | None:
+    """An end of the scale."""
     found = results.get((behaviour, method))
-    return None if not found else float(np.mean([one["final"] for one in found]))
+    return None if not found else float(best(one["final"] for one in found))
 
 
 def _score(results: Results, behaviour: str, method: str) -> float | None:
@@ -169,8 +173,8 @@ def _average(results: Results, named: Sequence[str], method: str) -> float | Non
     return float(np.mean(known)) if known and len(known) == len(found) else None
 
 
-def _raw(results: Results, behaviour: str, method: str) -> str:
-    value = _mean(results, behaviour, method)
+def _raw(results: Results, behaviour: str, method: str, best: Callable[[Iterable[float]], float]) -> str:
+    value = _end(results, behaviour, method, best)
     unit = next((one["unit"] for key, many in results.items() if key[0] == behaviour for one in many), "")
     return "-" if value is None else f"{value:.3g} {unit}".removesuffix(" 1")
 

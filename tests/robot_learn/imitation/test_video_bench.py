@@ -84,6 +84,11 @@ def test_scores_are_0_for_chance_and_1_for_the_tuned_reward(tmp_path: Path) -> N
     assert "spider walk" in table.markdown(found)
 
 
+def test_the_scale_ends_at_the_best_seed_of_the_tuned_reward() -> None:
+    ends = {("hopper-hop", "chance"): [{"final": 0.0}], ("hopper-hop", "reference"): [{"final": -0.1}, {"final": 2.0}]}
+    assert table.normalised(ends, "hopper-hop", 1.0) == 0.5
+
+
 def test_a_loop_that_measures_worse_than_what_it_gave_up_is_named(tmp_path: Path) -> None:
     ends = [result("ant-walk", "chance", 0.0), result("ant-walk", "reference", 1.0)]
     found = written(tmp_path, *ends, loop("ant-walk", [0.9, 0.4], [0.9, 0.4], ["accepted", "accepted"]))
