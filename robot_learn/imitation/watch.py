@@ -102,9 +102,17 @@ def watch_run(run: Run, place: Path, *, episodes: int, expert: Sequence[str] = (
     """
     if (place / SEEN).exists():
         return _load(place)
-    task_name, options = run.config["task"], run.config.get("simulator", {})
-    rollouts, film = roll_out(task_name, load_policy(run), episodes, options=options)
+    task_name, options, policy = run.config["task"], run.config.get("simulator", {}), load_policy(run)
+    rollouts, film = roll_out(task_name, policy, episodes, options=options)
+    if typical := typical_episode(tracks_of(rollouts, sims.task(task_name))):
+        rollouts, film = roll_out(task_name, policy, episodes, options=options, filmed=typical)
     return keep_robot(place, rollouts, film, task_name, expert, gates)
+
+
+def typical_episode(moved: Sequence[Track]) -> int:
+    """The first that ended like most of them: one fall among many walks is not what a robot does."""
+    most_fall = sum(track.ended for track in moved) > len(moved) / 2
+    return next((number for number, track in enumerate(moved) if track.ended == most_fall), 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,13 +151,15 @@ def roll_out(
     *,
     options: Mapping[str, Any] | None = None,
     first_seed: int = VALIDATION_SEED0,
+    filmed: int = 0,
     camera: str | None = None,
     size: tuple[int, int] | None = None,
     seconds: float | None = None,
 ) -> tuple[Rollouts, Film]:
-    """Episodes of a policy, a world each, and a film of the first from a camera, by default the task's first.
+    """Episodes of a policy, a world each, and a film of one from a camera, by default the task's first.
 
     Args:
+        filmed: which episode is filmed; it changes places with the first.
         size: (width, height) of its pictures; by default `SIZE`.
         seconds: of the episode that are filmed; by default `SECONDS`.
 
@@ -171,7 +181,9 @@ def roll_out(
             moments.append(env.snapshot_world(0))
         return np.asarray(policy.predict(observations, deterministic=True)[0])
 
-    rollouts = record(env, "policy", _seeds(first_seed, episodes), act)
+    seeds = _seeds(first_seed, episodes)
+    seeds[0], seeds[filmed] = seeds[filmed], seeds[0]
+    rollouts = record(env, "policy", seeds, act)
     others = [other for other in env.worlds.cameras if other != name][:1]
 
     def more(chosen: np.ndarray) -> dict[str, np.ndarray]:
