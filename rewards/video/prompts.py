@@ -53,8 +53,7 @@ Compare."""
 _EDIT = """\
 You write the reward by which a robot learns, in simulation, to move like a body in a video. You do not see the video:
 somebody who does tells you how the robot differs from it. The reward is a sum of named terms, each a function of its
-own. You change it by edits of terms: add, rewrite, weigh, remove. A policy is then trained from scratch on the new
-reward, for about a million steps.
+own. You change it by edits of terms: add, rewrite, weigh, remove. {training}
 
 1. Mend the problem that matters most; touch nothing that is said to be right.
 2. Give {wanted} alternatives that differ in what they try, from the most careful edit to the boldest. They are tried
@@ -74,6 +73,8 @@ Reason first, at most 15 lines. Then answer with one ```json block of this schem
 
 {reference}"""
 
+_SCRATCH = "A policy is then trained from scratch on the new\nreward, for about a million steps."
+_WARM = "The policy that the robot has\nnow is then trained on with the new reward, for about a million steps."
 _EDITED = """\
 # What a reward can read
 
@@ -167,6 +168,7 @@ def edit(
     reference: str,
     *,
     wanted: int,
+    warm: bool = False,
 ) -> tuple[Message, ...]:
     """Asks for alternatives; before the first reward the critique is what the video shows, in words."""
     said = (
@@ -184,7 +186,9 @@ def edit(
         figures=figures or "Nothing yet.",
         history="\n".join(f"- {each}" for each in history) or "Nothing.",
     )
-    system = _EDIT.format(wanted=wanted, most=MOST_TERMS, form=EditsForm.asked(), reference=reference.strip())
+    training = _WARM if warm else _SCRATCH
+    form = EditsForm.asked()
+    system = _EDIT.format(wanted=wanted, most=MOST_TERMS, form=form, reference=reference.strip(), training=training)
     return Message("system", system), Message("user", text)
 
 

@@ -77,6 +77,8 @@ class Video:
     """One model looks and edits at once. For comparison."""
     no_keep_best: bool = False
     """Edit the newest reward, whether or not it was better. For comparison."""
+    warm: bool = False
+    """Trainings go on from the best policy so far, instead of from scratch."""
     max_tokens: OptionalInt = None
     """Budget of the models' tokens (1,000,000)."""
     max_steps: OptionalInt = None

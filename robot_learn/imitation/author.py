@@ -36,10 +36,18 @@ class Author:
         return self._ask(place, self._edit(None, said, figures, ()), None, sample)
 
     def edit(
-        self, place: Path, terms: Terms, critique: Critique, figures: str, history: Sequence[str], sample: int
+        self,
+        place: Path,
+        terms: Terms,
+        critique: Critique,
+        figures: str,
+        history: Sequence[str],
+        sample: int,
+        *,
+        warm: bool = False,
     ) -> tuple[Alternative, ...]:
-        """Edits of a reward that answer a critique."""
-        return self._ask(place, self._edit(terms, critique, figures, history), terms, sample)
+        """Edits of a reward that answer a critique; `warm`: what was learned is trained on."""
+        return self._ask(place, self._edit(terms, critique, figures, history, warm), terms, sample)
 
     def look_and_edit(
         self, place: Path, terms: Terms | None, video: Seen, robot: Seen | None, history: Sequence[str], sample: int
@@ -51,10 +59,10 @@ class Author:
         return self._ask(place, asked, terms, sample)
 
     def _edit(
-        self, terms: Terms | None, said: Critique | str, figures: str, history: Sequence[str]
+        self, terms: Terms | None, said: Critique | str, figures: str, history: Sequence[str], warm: bool = False
     ) -> tuple[Message, ...]:
         reference = language_reference()
-        return prompts.edit(self.task, terms, said, figures, history, reference, wanted=self.wanted)
+        return prompts.edit(self.task, terms, said, figures, history, reference, wanted=self.wanted, warm=warm)
 
     def _ask(
         self, place: Path, asked: tuple[Message, ...], terms: Terms | None, sample: int

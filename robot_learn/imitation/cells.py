@@ -70,6 +70,7 @@ class Method:
 
 METHODS: Mapping[str, Method] = {
     "ours": Method("loop"),
+    "warm": Method("loop", ("--warm",), remark="trainings go on from the best policy so far, instead of from scratch"),
     "no-grounding": Method("loop", ("--ungrounded",), remark="no figures in the prompts"),
     "no-gates": Method("loop", ("--no-gates",), remark="what falls or freezes may be accepted"),
     "one-model": Method("loop", ("--one-model",), remark="one model sees the pictures and writes the edits"),

@@ -105,7 +105,7 @@ class Session:
         place.mkdir(parents=True, exist_ok=True)
         self._check_clock()
         critique, alternatives = self._write(number, base)
-        candidates = screen.begin_runs(place, self.task, alternatives, self.imitation.config)
+        candidates = screen.begin_runs(place, self.task, alternatives, self.imitation.config, self._source())
         order = self._screen(place, alternatives, candidates, critique, base)
         trained, broken = self._train(order, candidates)
         found = Iteration(number, None if base is None else base.number, "failed", steps=sum(map(_steps, candidates)))
@@ -141,7 +141,15 @@ class Session:
         critique = self.critic.compare(place, self.video, robot, sample)
         problems = "; ".join(problem.problem for problem in critique.problems) or "nothing"
         self.say(f"critique  likeness {critique.likeness:g} of 10; wrong: {problems}")
-        return critique, self.author.edit(place, terms, critique, robot.figures, told, sample)
+        warm = self._source() is not None
+        return critique, self.author.edit(place, terms, critique, robot.figures, told, sample, warm=warm)
+
+    def _source(self) -> Run | None:
+        """Where trainings go on from, if they do: never from what was not accepted, which may have learned to lie."""
+        best = self.imitation.best()
+        if best is None or not self.imitation.config.warm:
+            return None
+        return Run(self.imitation.place(best.number) / CANDIDATES / str(best.entrant))
 
     def _sample(self, number: int) -> int:
         """Which replies to ask for: where an iteration was taken back, others than it had."""

@@ -36,8 +36,13 @@ from robot_learn.types import Task
 CANDIDATES, SCREENING = "candidates", "screening.json"
 
 
-def begin_runs(place: Path, task: Task, alternatives: Sequence[Alternative], config: ImitationConfig) -> list[Run]:
-    """A run folder for each alternative, `place/candidates/0` and so on; those that are there stay."""
+def begin_runs(
+    place: Path, task: Task, alternatives: Sequence[Alternative], config: ImitationConfig, source: Run | None = None
+) -> list[Run]:
+    """A run folder for each alternative, `place/candidates/0` and so on; those that are there stay.
+
+    Each begins with what was learned in `source`, where there is one.
+    """
     changes = {} if config.num_envs is None else {"num_envs": config.num_envs}
     train = preset("ppo", total_steps=config.steps, seed=config.seed, **changes)
     found = []
@@ -47,7 +52,7 @@ def begin_runs(place: Path, task: Task, alternatives: Sequence[Alternative], con
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(parents=True)
             (scratch / runs.REWARD).write_text(each.terms.program(), encoding="utf-8")
-            run = loops.begin(task, str(scratch / runs.REWARD), train, scratch, name=str(number))
+            run = loops.begin(task, str(scratch / runs.REWARD), train, scratch, name=str(number), source=source)
             # Which policy a training keeps must not depend on a success that the video does not tell.
             run.write_json(runs.CONFIG, run.config | {"blind": True})
             write_terms(run.file(TERMS), each.terms)

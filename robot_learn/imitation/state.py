@@ -68,6 +68,7 @@ class ImitationConfig:
     grounded: bool = True  # figures stand in the prompts
     gates: bool = True  # what fell, froze or came apart is never accepted
     split: bool = True  # one model compares and another one edits; else one does both at once
+    warm: bool = False  # a training goes on from the best policy so far; else each begins from scratch
     keep_best: bool = True  # else the newest is always what is edited next, and what is left at the end
     max_tokens: int = 1_000_000
     max_steps: int | None = None  # of all trainings together
@@ -84,6 +85,8 @@ class ImitationConfig:
             raise UserError(
                 f"wanted finalists <= alternatives <= {MOST_ALTERNATIVES}, came {self.finalists}, {self.alternatives}"
             )
+        if self.warm and not self.split:
+            raise UserError("warm: the prompt of one model for both levels says that each training begins anew")
         if not 0 < self.screen_share <= 1 or not self.preview_seconds > 0:
             raise UserError(
                 f"wanted 0 < screen_share <= 1 and preview_seconds > 0, came {self.screen_share}, "

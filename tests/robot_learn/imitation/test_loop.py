@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from rewards.models import Mailbox, NoReplyError
 from rewards.video import prompts
 from rewards.video.motion import measure
 from rewards.video.signals import Track
-from robot_learn import runs
+from robot_learn import loops, runs
 from robot_learn.errors import UserError
 from robot_learn.imitation import watch
 from robot_learn.imitation.page import write_page
 from robot_learn.imitation.state import Imitation
 from robot_learn.resumable import read_json
+from robot_learn.runs import Run
 from tests.rewards.video import filmed
 from tests.robot_learn.imitation.standins import (
     BROKEN,
@@ -144,6 +146,25 @@ def test_a_fallen_robot_is_never_accepted_though_the_first_and_praised(tmp_path:
     assert all("it fell in 100%" in each.veto[0] for each in imitation.iterations)
     assert imitation.best() is None
     assert imitation.iterations[1].parent == 0, "what fell is what the next critique is about"
+
+
+def test_warm_trainings_go_on_from_the_best_and_the_editor_is_told(
+    tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, sources = loops.begin, []
+
+    def begun(*given: Any, source: Run | None, **options: Any) -> Run:
+        sources.append(source)
+        return begin(*given, **options)
+
+    monkeypatch.setattr(loops, "begin", begun)
+    imitation, model, _ = run(tmp_path, video, warm=True)
+    best = imitation.place(1) / "candidates" / str(imitation.iterations[1].entrant)
+    first = imitation.place(0) / "candidates" / str(imitation.iterations[0].entrant)
+    assert [each and each.path for each in sources] == [None, None, first, first, best, best]
+    told = [request.messages[0].text for request in model.asked if "You write the reward" in request.messages[0].text]
+    assert ["from scratch" in text for text in told] == [True, False, False]
+    assert ["is then trained on" in text for text in told] == [False, True, True]
 
 
 def test_without_keep_best_the_newest_is_left(tmp_path: Path, video: Path) -> None:
