@@ -16,6 +16,7 @@ from robot_learn.imitation.cells import BEHAVIOURS, METHODS
 Results = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]  # by behaviour and method, one a seed
 
 MOST = 1.2  # that one behaviour may count in a mean
+LOOPS = ("ours", "warm")  # shown iteration by iteration
 WANTED, LEAST = 0.85, 0.7  # of the normalised score: on average, and of each behaviour
 # "A Language-Model-Assisted Bi-Level Programming for Reward Learning from Internet Videos" (2024), table 1: normalised
 # score of the final iteration, of other robots in another simulator.
@@ -93,15 +94,15 @@ def _iteration(results: Results, one: Mapping[str, Any], number: int) -> str:
     return f"{best} ({own} {one['verdicts'][number]})"
 
 
-def verdicts(results: Results) -> dict[str, str]:
+def verdicts(results: Results, method: str = "ours") -> dict[str, str]:
     """What the benchmark asks, and the numbers that answer it; only what was run is answered."""
-    scores = {name: _score(results, name, "ours") for name in BEHAVIOURS}
+    scores = {name: _score(results, name, method) for name in BEHAVIOURS}
     known = {name: score for name, score in scores.items() if score is not None}
     if not known:
         return {}
     mean = float(np.mean([min(score, MOST) for score in known.values()]))
     worst = min(known, key=lambda name: known[name])
-    loops = [one for key, many in results.items() if key[1] == "ours" for one in many]
+    loops = [one for key, many in results.items() if key[1] == method for one in many]
     below = [one["behaviour"] for one in loops if _ends_below(one)]
     return {
         f"final score at least {WANTED:g} on average": f"{mean:.2f} over {len(known)} behaviours",
@@ -125,7 +126,6 @@ def markdown(results: Results) -> str:
     """The page; a dash is a cell that nobody ran."""
     seeds = sorted({len(many) for many in results.values()})
     told = "\n".join(f"- {name}: {method.remark}" for name, method in METHODS.items() if method.remark)
-    asked = "\n".join(f"- {question}: **{answer}**" for question, answer in verdicts(results).items())
     paper = [
         {"behaviour": name} | dict(zip(PAPER_COLUMNS, map(_shown, row), strict=True)) for name, row in PAPER.items()
     ]
@@ -141,8 +141,8 @@ def markdown(results: Results) -> str:
                 "`robot-learn bench video`.",
                 "## Final score\n\n" + _markdown(rows(results)),
                 told,
-                "## By iteration: the best so far (what was trained there)\n\n" + _markdown(iteration_rows(results)),
-                "## What it says\n\n" + (asked or "(nothing yet)"),
+                "## By iteration: the best so far (what was trained there)",
+                *(_loops(results, method) for method in LOOPS),
                 "## The paper's figures\n\nOf other robots, in another simulator (arXiv 2410.09286): not the same "
                 "experiment, but the same question.\n\n" + _markdown(paper),
                 f"Its run by iteration: {', '.join(_shown(score) for score in PAPER_RUN)}. Without splitting the two "
@@ -151,6 +151,14 @@ def markdown(results: Results) -> str:
         )
         + "\n"
     )
+
+
+def _loops(results: Results, method: str) -> str:
+    """One way of looping: iteration by iteration, and what it comes to."""
+    remark = METHODS[method].remark
+    title = f"### {method}" + (f": {remark}" if remark else "")
+    asked = "\n".join(f"- {question}: **{answer}**" for question, answer in verdicts(results, method).items())
+    return "\n\n".join([title, _markdown(iteration_rows(results, method)), asked]).rstrip()
 
 
 def _end(results: Results, behaviour: str, method: str, best: Callable[[Iterable[float]], float]) -> float | None:

@@ -13,13 +13,17 @@ import pytest
 import sims
 from rewards.models import Mailbox, NoReplyError
 from rewards.video import prompts
+from rewards.video.judge import Judgement, VerdictForm, combine, read_verdict
 from rewards.video.motion import measure
 from rewards.video.signals import Track
 from robot_learn import loops, runs
 from robot_learn.errors import UserError
 from robot_learn.imitation import watch
+from robot_learn.imitation.critics import ModelCritic
+from robot_learn.imitation.loop import Session
 from robot_learn.imitation.page import write_page
 from robot_learn.imitation.state import Imitation
+from robot_learn.imitation.watch import Seen
 from robot_learn.resumable import read_json
 from robot_learn.runs import Run
 from tests.rewards.video import filmed
@@ -128,6 +132,55 @@ def praising(model: Model):  # type: ignore[no-untyped-def]
         return found
 
     return answer
+
+
+# What a model answered, shown a robot that the gates had vetoed and another one, in both orders.
+PRAISE = {
+    "fallen": ("mujoco-ant-judgement-1039314076f707e9", "mujoco-ant-judgement-031200731f89c757"),
+    "frozen": ("mujoco-ant-judgement-28ffe303b2fe5d89", "mujoco-ant-judgement-eeb88f5211441d05"),
+}
+RECORDINGS = Path(__file__).parents[3] / "benchmarks" / "recordings"
+
+
+class Vetoed(Session):
+    """A session in which the second robot moves as one did of the benchmark, ten rollouts of an ant."""
+
+    name: str
+
+    def _watch(self, run: Run, stage: str) -> Seen:
+        seen = super()._watch(run, stage)
+        if run.path.parents[1].name == "0":
+            return seen
+        with np.load(Path(__file__).with_name("vetoed.npz")) as kept:
+            of = [{key: kept[f"{self.name}/{number}/{key}"] for key in TRACK} for number in range(10)]
+        return replace(seen, veto=self.video.gates.veto([Track(**each) for each in of]))
+
+
+TRACK = ("dt", "position", "tilt", "joints", "ended")
+
+
+@pytest.mark.parametrize("gates", [True, False])
+@pytest.mark.parametrize("name", PRAISE)
+def test_recorded_praise_of_a_vetoed_robot_does_not_get_it_accepted(
+    tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch, name: str, gates: bool
+) -> None:
+    def recorded(_: Any, place: Path, *told: Any) -> Judgement:
+        return combine(*(verdict(RECORDINGS / f"{file}.json") for file in PRAISE[name]))
+
+    monkeypatch.setattr(ModelCritic, "judge", recorded)
+    made = session(tmp_path, config(video, iterations=2, gates=gates), Model(tmp_path, ((1.0, 1.1), (2.0, 2.1))))
+    found = Vetoed(made.imitation, made.critic, made.author, made.launcher, made.say)
+    found.name = name
+    last = found.run().iterations[1]
+    assert recorded(None, tmp_path).winner == "new", "else it was no praise"
+    assert last.veto[0].startswith({"fallen": "it fell in 30% of 10", "frozen": "it stands still in 100% of 10"}[name])
+    assert last.verdict == ("vetoed" if gates else "accepted")
+
+
+def verdict(path: Path) -> VerdictForm:
+    """What a recorded reply says, read as the loop reads it."""
+    text = "\n".join(json.loads(path.read_text(encoding="utf-8"))["replies"][0]["text"])
+    return read_verdict(text, json.loads(text.partition("```json")[2].partition("```")[0])["codes"])
 
 
 def test_a_fallen_robot_is_never_accepted_though_the_first_and_praised(tmp_path: Path, video: Path) -> None:
