@@ -105,7 +105,7 @@ def verdicts(results: Results, method: str = "ours") -> dict[str, str]:
     loops = [one for key, many in results.items() if key[1] == method for one in many]
     below = [one["behaviour"] for one in loops if _ends_below(one)]
     return {
-        f"final score at least {WANTED:g} on average": f"{mean:.2f} over {len(known)} behaviours",
+        f"final score at least {WANTED:g} on average": f"{mean:.3f} over {len(known)} behaviours",
         f"no behaviour under {LEAST:g}": f"the lowest is {worst} with {known[worst]:.2f}",
         "loops that end below the best that they ever accepted": f"{len(below)} of {len(loops)}"
         + (f" ({', '.join(below)})" if below else ""),

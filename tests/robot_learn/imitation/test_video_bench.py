@@ -78,7 +78,7 @@ def test_scores_are_0_for_chance_and_1_for_the_tuned_reward(tmp_path: Path) -> N
     assert rows[0]["dtw"] == "-"
     assert table.iteration_rows(found)[0]["2"] == "0.90 (0.50 rejected)"
     said = table.verdicts(found)
-    assert said["final score at least 0.85 on average"] == "1.05 over 2 behaviours"
+    assert said["final score at least 0.85 on average"] == "1.050 over 2 behaviours"
     assert said["loops that end below the best that they ever accepted"] == "0 of 2"
     assert "| ant-walk | 2 m | 12 m | 0.90 |" in table.markdown(found)
     assert "spider walk" in table.markdown(found)
