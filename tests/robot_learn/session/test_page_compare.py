@@ -165,9 +165,10 @@ def test_reload_a_second_tab_and_a_killed_server_lose_nothing(
             press(second, "1", tmp_path)
             until(lambda: shown(page) == shown(second), "both tabs go on")
         question = shown(page)
+        served.process.kill()
+        page.locator("#link[data-now=lost]").wait_for()  # before there is a server that it could find again
         again = served.kill()
         try:
-            page.locator("#link[data-now=lost]").wait_for()
             page.locator("#link[data-now=connected]").wait_for()
             assert shown(page) == question
             page.get_by_text("can be taken back").nth(2).wait_for()
