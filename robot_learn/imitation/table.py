@@ -16,7 +16,9 @@ from robot_learn.imitation.cells import BEHAVIOURS, METHODS
 Results = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]  # by behaviour and method, one a seed
 
 MOST = 1.2  # that one behaviour may count in a mean
-LOOPS = ("ours", "warm")  # shown iteration by iteration
+MEAN = f"mean (each at most {MOST:g})"
+LOOPS = tuple(name for name, method in METHODS.items() if method.kind == "loop")  # shown iteration by iteration
+ABLATIONS = ("no-grounding", "no-gates", "one-model", "no-keep-best")  # of ours, each without one part of it
 WANTED, LEAST = 0.85, 0.7  # of the normalised score: on average, and of each behaviour
 # "A Language-Model-Assisted Bi-Level Programming for Reward Learning from Internet Videos" (2024), table 1: normalised
 # score of the final iteration, of other robots in another simulator.
@@ -72,7 +74,21 @@ def rows(results: Results) -> list[dict[str, str]]:
         ends = {"chance": _raw(results, name, "chance", fmean), "reference": _raw(results, name, "reference", max)}
         found.append({"behaviour": name} | ends | scores)
     means = {method: _shown(_average(results, named, method)) for method in methods}
-    return [*found, {"behaviour": f"mean (each at most {MOST:g})", "chance": "0", "reference": "1"} | means]
+    return [*found, {"behaviour": MEAN, "chance": "0", "reference": "1"} | means]
+
+
+def ablation_rows(results: Results) -> list[dict[str, str]]:
+    """A row a loop, ours and each ablation of it, over the behaviours on which all of them were run."""
+    loops = ("ours", *ABLATIONS)
+    named = [name for name in BEHAVIOURS if all((name, loop) in results for loop in loops)]
+    found = []
+    for loop in loops if named else ():
+        ended = [one for name in named for one in results[name, loop]]
+        scores = {name: _shown(_score(results, name, loop)) for name in named}
+        mean, below = _average(results, named, loop), f"{sum(map(_ends_below, ended))} of {len(ended)}"
+        means = {MEAN: "-" if mean is None else f"{mean:.3f}", "ends below what it accepted": below}
+        found.append({"loop": loop} | scores | means)
+    return found
 
 
 def iteration_rows(results: Results, method: str = "ours") -> list[dict[str, str]]:
@@ -141,8 +157,10 @@ def markdown(results: Results) -> str:
                 "`robot-learn bench video`.",
                 "## Final score\n\n" + _markdown(rows(results)),
                 told,
+                "## Ablations\n\nOver the behaviours on which all of these loops were run.\n\n"
+                + _markdown(ablation_rows(results)),
                 "## By iteration: the best so far (what was trained there)",
-                *(_loops(results, method) for method in LOOPS),
+                *(_loops(results, method) for method in LOOPS if any(key[1] == method for key in results)),
                 "## The paper's figures\n\nOf other robots, in another simulator (arXiv 2410.09286): not the same "
                 "experiment, but the same question.\n\n" + _markdown(paper),
                 f"Its run by iteration: {', '.join(_shown(score) for score in PAPER_RUN)}. Without splitting the two "

@@ -57,11 +57,11 @@ def written(folder: Path, *results: dict[str, Any]) -> table.Results:
 
 
 def loop(
-    behaviour: str, finals: Sequence[float], kept: Sequence[float | None], verdicts: Sequence[str]
+    behaviour: str, finals: Sequence[float], kept: Sequence[float | None], verdicts: Sequence[str], method: str = "ours"
 ) -> dict[str, Any]:
     last = kept[-1]
     final = float("nan") if last is None else last
-    return result(behaviour, "ours", final, iterations=list(finals), kept=list(kept), verdicts=list(verdicts))
+    return result(behaviour, method, final, iterations=list(finals), kept=list(kept), verdicts=list(verdicts))
 
 
 def test_scores_are_0_for_chance_and_1_for_the_tuned_reward(tmp_path: Path) -> None:
@@ -93,6 +93,25 @@ def test_a_loop_that_measures_worse_than_what_it_gave_up_is_named(tmp_path: Path
     ends = [result("ant-walk", "chance", 0.0), result("ant-walk", "reference", 1.0)]
     found = written(tmp_path, *ends, loop("ant-walk", [0.9, 0.4], [0.9, 0.4], ["accepted", "accepted"]))
     assert table.verdicts(found)["loops that end below the best that they ever accepted"] == "1 of 1 (ant-walk)"
+
+
+def test_ablations_are_compared_where_all_of_them_were_run(tmp_path: Path) -> None:
+    results = [result(name, end, float(end == "reference")) for name in BEHAVIOURS for end in ("chance", "reference")]
+    for name in ("ant-walk", "cheetah-run"):
+        results.append(loop(name, [0.4, 1.6], [0.4, 1.6], ["accepted", "accepted"]))
+        results += [
+            loop(name, [0.9, 0.5], [0.9, 0.5], ["accepted", "accepted"], ablation) for ablation in table.ABLATIONS
+        ]
+    found = written(tmp_path, *results, loop("ant-jump", [0.1], [0.1], ["accepted"]))
+    first, *others = table.ablation_rows(found)
+    below = "ends below what it accepted"
+    assert first == {"loop": "ours", "ant-walk": "1.60", "cheetah-run": "1.60", table.MEAN: "1.200", below: "0 of 2"}
+    assert [(row["loop"], row[table.MEAN], row[below]) for row in others] == [
+        (name, "0.500", "2 of 2") for name in table.ABLATIONS
+    ]
+    assert "### no-gates: what falls or freezes may be accepted" in table.markdown(found)
+    del found["cheetah-run", "no-gates"], found["ant-walk", "one-model"]  # type: ignore[attr-defined]
+    assert table.ablation_rows(found) == []
 
 
 def test_where_nothing_was_accepted_the_score_is_that_of_chance(tmp_path: Path) -> None:
