@@ -15,8 +15,8 @@ class BenchVideo:
     behaviours: tuple[str, ...] = ()
     """ant-walk, ant-jump, cheetah-run, hopper-flip, walker-hop, hopper-hop; by default all."""
     methods: tuple[str, ...] = ()
-    """ours, warm, no-grounding, no-gates, one-model, no-keep-best, person, dtw, similarity, text2reward, reference,
-    chance; by default all."""
+    """ours, warm, no-grounding, no-gates, late-gates, one-model, no-keep-best, person, dtw, similarity, text2reward,
+    reference, chance; by default all."""
     seeds: int = 1
     """Training seeds 0, 1, ... of each."""
     experts: bool = False

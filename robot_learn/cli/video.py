@@ -73,6 +73,8 @@ class Video:
     """No figures in the prompts: only pictures. For comparison."""
     no_gates: bool = False
     """Let what falls or freezes be accepted. For comparison."""
+    late_gates: bool = False
+    """Rank short trainings as they are: the gates only veto what was trained in full."""
     one_model: bool = False
     """One model looks and edits at once. For comparison."""
     no_keep_best: bool = False
@@ -133,7 +135,7 @@ class Video:
         found = {name: getattr(self, name, None) for name in ImitationConfig.__dataclass_fields__}
         found = {name: value for name, value in found.items() if value is not None and value is not False}
         off = {"grounded": self.ungrounded, "gates": self.no_gates}
-        off |= {"split": self.one_model, "keep_best": self.no_keep_best}
+        off |= {"early_gates": self.late_gates, "split": self.one_model, "keep_best": self.no_keep_best}
         return found | {name: False for name, is_off in off.items() if is_off}
 
 

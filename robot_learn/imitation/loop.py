@@ -176,7 +176,8 @@ class Session:
             robots, broken = self._look(candidates, order)
             out |= broken
             rank = self._ranker(place, critique, base)
-            order = screen.in_order(robots, rank, gates=self.imitation.config.gates)
+            config = self.imitation.config
+            order = screen.in_order(robots, rank, gates=config.gates and config.early_gates)
         for number, reason in out.items():
             self.say(f"refused   alternative {number}: {reason.splitlines()[-1]}")
         self.say(f"standing  {', '.join(f'{number} ({alternatives[number].idea})' for number in order) or 'none'}")

@@ -67,6 +67,7 @@ class ImitationConfig:
     episodes: int = 10  # that are watched of each policy, on validation seeds
     grounded: bool = True  # figures stand in the prompts
     gates: bool = True  # what fell, froze or came apart is never accepted
+    early_gates: bool = True  # they also sort short trainings; else they only veto what was trained in full
     split: bool = True  # one model compares and another one edits; else one does both at once
     warm: bool = False  # a training goes on from the best policy so far; else each begins from scratch
     keep_best: bool = True  # else the newest is always what is edited next, and what is left at the end

@@ -121,6 +121,17 @@ def test_a_frozen_robot_that_everybody_praises_is_never_accepted(tmp_path: Path,
     assert imitation.best().number == (0 if gates else 1)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("early", "order", "verdict"), [(True, [1, 0], "accepted"), (False, [0, 1], "vetoed")])
+def test_gates_sort_short_trainings_or_wait_for_the_full_one(
+    tmp_path: Path, video: Path, early: bool, order: list[int], verdict: str
+) -> None:
+    asked = config(video, iterations=1, screen="training", rank="wishes", early_gates=early)
+    imitation = session(tmp_path, asked, Model(tmp_path, ((0.2, 1.0),))).run()
+    screened = read_json(imitation.place(0) / "screening.json")
+    assert (screened["order"], list(screened["vetoes"])) == (order, ["0"])
+    assert imitation.iterations[0].verdict == verdict
+
+
 def praising(model: Model):  # type: ignore[no-untyped-def]
     """Judges the robot with the lower weight, which is the newer one, to be the better."""
     honest = Model.answer
