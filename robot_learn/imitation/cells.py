@@ -74,6 +74,7 @@ METHODS: Mapping[str, Method] = {
     "no-grounding": Method("loop", ("--ungrounded",), remark="no figures in the prompts"),
     "no-gates": Method("loop", ("--no-gates",), remark="what falls or freezes may be accepted"),
     "late-gates": Method("loop", ("--late-gates",), remark="the gates veto full trainings, and do not sort short ones"),
+    "warm-late": Method("loop", ("--warm", "--late-gates"), remark="both"),
     "one-model": Method("loop", ("--one-model",), remark="one model sees the pictures and writes the edits"),
     "no-keep-best": Method("loop", ("--no-keep-best",), remark="the newest reward is edited next"),
     "person": Method("loop", ("--critic", "person"), remark="a person in place of the vision model"),
