@@ -23,7 +23,7 @@ import numpy as np
 
 from sims.maniskill import building, control, state
 from sims.maniskill.parameters import Fitting
-from sims.maniskill.sources import Glance, Reader, Source
+from sims.maniskill.sources import Glance, Reader, Source, quicken_grasps
 from sims.maniskill.spec import Spec
 from sims.maniskill.state import State
 
@@ -76,6 +76,7 @@ class World:
     def _bind(self) -> None:
         """Find SAPIEN's objects anew: some environments rebuild their scene at a reset."""
         self._scene = self.env.scene
+        quicken_grasps(self.env)
         self._drive = control.bind(self.env.agent)
         self._between = control.interpolates(self.env.agent)
         self._often: list[tuple[slice, Reader]] = []

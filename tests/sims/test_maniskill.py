@@ -208,7 +208,12 @@ def test_a_cube_is_grasped_when_upstream_says_so() -> None:
     read, seen = told.source.bind(world.env), list[bool]()
     for _ in range(25):
         grasp(world, 1) if len(seen) < 15 else world.step(np.array([0, 0, 0.2, -1], dtype=np.float32))
-        assert bool(read()) == bool(world.env.agent.is_grasping(world.env.cube)[0])
+        agent, cube = world.env.agent, world.env.cube
+        assert bool(read()) == bool(type(agent).is_grasping(agent, cube)[0])
+        for limits in ({}, {"min_force": 5.0}, {"max_angle": 20}, {"max_angle": 1}):
+            upstream = type(agent).is_grasping(agent, cube, **limits)
+            ours = agent.is_grasping(cube, **limits)
+            assert (ours.shape, ours.dtype, bool(ours)) == (upstream.shape, upstream.dtype, bool(upstream))
         seen.append(bool(read()))
     assert not seen[0]
     assert seen[-1]
