@@ -18,7 +18,8 @@ Results = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]  # by behaviour 
 MOST = 1.2  # that one behaviour may count in a mean
 MEAN = f"mean (each at most {MOST:g})"
 LOOPS = tuple(name for name, method in METHODS.items() if method.kind == "loop")  # shown iteration by iteration
-ABLATIONS = ("no-grounding", "no-gates", "one-model", "no-keep-best")  # of ours, each without one part of it
+# Of ours, each without one part of it, or with the gates only where nothing else follows.
+ABLATIONS = ("no-grounding", "no-gates", "one-model", "no-keep-best", "late-gates")
 WANTED, LEAST = 0.85, 0.7  # of the normalised score: on average, and of each behaviour
 # "A Language-Model-Assisted Bi-Level Programming for Reward Learning from Internet Videos" (2024), table 1: normalised
 # score of the final iteration, of other robots in another simulator.
@@ -78,9 +79,11 @@ def rows(results: Results) -> list[dict[str, str]]:
 
 
 def ablation_rows(results: Results) -> list[dict[str, str]]:
-    """A row a loop, ours and each ablation of it, over the behaviours on which all of them were run."""
+    """A row a loop, ours and each ablation of it, over the behaviours and seeds of which all of them were run."""
     loops = ("ours", *ABLATIONS)
-    named = [name for name in BEHAVIOURS if all((name, loop) in results for loop in loops)]
+    shared = {(name, loop): _shared(results, name, loops, loop) for name in BEHAVIOURS for loop in loops}
+    named = [name for name in BEHAVIOURS if shared[name, "ours"]]
+    results = {**results, **shared}
     found = []
     for loop in loops if named else ():
         ended = [one for name in named for one in results[name, loop]]
@@ -89,6 +92,12 @@ def ablation_rows(results: Results) -> list[dict[str, str]]:
         means = {MEAN: "-" if mean is None else f"{mean:.3f}", "ends below what it accepted": below}
         found.append({"loop": loop} | scores | means)
     return found
+
+
+def _shared(results: Results, behaviour: str, methods: Sequence[str], method: str) -> list[Mapping[str, Any]]:
+    """Results of one method, of the seeds that all of them were run with."""
+    seeds = [{one["seed"] for one in results.get((behaviour, each), ())} for each in methods]
+    return [one for one in results.get((behaviour, method), ()) if one["seed"] in set.intersection(*seeds)]
 
 
 def iteration_rows(results: Results, method: str = "ours") -> list[dict[str, str]]:
@@ -157,7 +166,7 @@ def markdown(results: Results) -> str:
                 "`robot-learn bench video`.",
                 "## Final score\n\n" + _markdown(rows(results)),
                 told,
-                "## Ablations\n\nOver the behaviours on which all of these loops were run.\n\n"
+                "## Ablations\n\nOver the behaviours and seeds of which all of these loops were run.\n\n"
                 + _markdown(ablation_rows(results)),
                 "## By iteration: the best so far (what was trained there)",
                 *(_loops(results, method) for method in LOOPS if any(key[1] == method for key in results)),

@@ -52,7 +52,7 @@ def result(behaviour: str, method: str, final: float, **more: Any) -> dict[str, 
 
 def written(folder: Path, *results: dict[str, Any]) -> table.Results:
     for one in results:
-        (folder / f"{one['behaviour']}--{one['method']}.json").write_text(json.dumps(one))
+        (folder / f"{one['behaviour']}--{one['method']}--s{one['seed']}.json").write_text(json.dumps(one))
     return table.read_results(folder)
 
 
@@ -102,7 +102,8 @@ def test_ablations_are_compared_where_all_of_them_were_run(tmp_path: Path) -> No
         results += [
             loop(name, [0.9, 0.5], [0.9, 0.5], ["accepted", "accepted"], ablation) for ablation in table.ABLATIONS
         ]
-    found = written(tmp_path, *results, loop("ant-jump", [0.1], [0.1], ["accepted"]))
+    alone = loop("ant-walk", [0.0], [0.0], ["accepted"]) | {"seed": 1}
+    found = written(tmp_path, *results, loop("ant-jump", [0.1], [0.1], ["accepted"]), alone)
     first, *others = table.ablation_rows(found)
     below = "ends below what it accepted"
     assert first == {"loop": "ours", "ant-walk": "1.60", "cheetah-run": "1.60", table.MEAN: "1.200", below: "0 of 2"}
