@@ -161,9 +161,8 @@ def markdown(results: Results) -> str:
                 "# A reward from a video",
                 "Each learner sees one video, of another body than its own, and no word of what it shows. Score: "
                 f"metric of the final policy over {episodes} held-out episodes, 0 for chance and 1 for the tuned "
-                f"reward on the learner's own body, the best of its seeds; {' or '.join(map(str, seeds))} training "
-                "seed(s). Made by "
-                "`robot-learn bench video`.",
+                f"reward on the learner's own body, the best of its seeds. Over several training seeds, of which there "
+                f"are {' or '.join(map(str, seeds))}, means. Made by `robot-learn bench video`.",
                 "## Final score\n\n" + _markdown(rows(results)),
                 told,
                 "## Ablations\n\nOver the behaviours and seeds of which all of these loops were run.\n\n"
@@ -215,7 +214,7 @@ def _raw(results: Results, behaviour: str, method: str, best: Callable[[Iterable
 
 
 def _shown(score: float | None) -> str:
-    return "-" if score is None else f"{score:.2f}"
+    return "-" if score is None else f"{round(score, 2) + 0.0:.2f}"  # no -0.00
 
 
 def _markdown(table: Sequence[Mapping[str, str]]) -> str:
