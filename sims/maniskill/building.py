@@ -12,11 +12,15 @@ import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
 from robot_learn.errors import UserError
 from sims.maniskill.spec import Spec
+
+COLLECT_EVERY = 64  # builds; it takes as long as ten of them
+_builds = count(1)
 
 PACKAGES = "apt-get install -t bookworm-backports mesa-vulkan-drivers libvulkan1"
 
@@ -81,12 +85,18 @@ def _refuse(message: str) -> bool:
 
 @contextmanager
 def _collecting_little() -> Iterator[None]:
-    """ManiSkill collects garbage at each build, over all objects of the process: set aside those that are there."""
+    """ManiSkill collects garbage at each build, over all objects of the process: set aside those that are there.
+
+    A scene that was built anew leaves its old self behind, megabytes in a circle of references, which set aside nobody
+    finds: so now and then all is collected after all.
+    """
     gc.freeze()
     try:
         yield
     finally:
         gc.unfreeze()
+        if next(_builds) % COLLECT_EVERY == 0:
+            gc.collect()
 
 
 @contextmanager

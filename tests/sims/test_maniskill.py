@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mani_skill", reason="needs the extra maniskill")
+
+from mani_skill.envs.scene import ManiSkillScene
 
 import sims
 from rewards.program import check
@@ -217,6 +220,20 @@ def test_a_cube_is_grasped_when_upstream_says_so() -> None:
         seen.append(bool(read()))
     assert not seen[0]
     assert seen[-1]
+    world.close()
+
+
+def test_scenes_that_resets_replaced_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scenes() -> int:
+        return sum(type(thing) is ManiSkillScene for thing in gc.get_objects())
+
+    monkeypatch.setattr(building, "COLLECT_EVERY", 4)
+    world = World(SPECS["pick-cube"], "procedural")
+    gc.collect()
+    before = scenes()
+    for seed in range(12):
+        world.reset(seed)
+    assert scenes() - before <= 4
     world.close()
 
 
