@@ -35,8 +35,8 @@ SUITES = {
 # last 200 episodes, exploration included, were successes.
 SETTINGS: dict[str, dict[str, Any]] = {
     "metaworld": {"total_steps": 4_000_000, "stop_at_success": 0.98},
-    # On the cube to be lifted, PPO (gamma 0.9) had half of its last training episodes right after 900,000 steps, SAC four
-    # of five after 115,000.
+    # On the cube to be lifted PPO (gamma 0.9) had half of its last episodes right after 900,000 steps, SAC four of five
+    # after 115,000.
     "maniskill": {"algorithm": "sac", "total_steps": 300_000, "stop_at_success": 0.98, "gamma": 0.8},
     "mujoco": {"total_steps": 2_000_000, "stop_at_success": 0.98},
 }
