@@ -85,8 +85,8 @@ class Session:
         """
         imitation = self.imitation
         with _alone(imitation.folder):
-            self._save()
             self.video = self._shown(watch_video(imitation.folder / VIDEO, imitation.config))
+            self._save()  # not before: a video that cannot be read leaves no settings that a better one has to match
             try:
                 while len(imitation.iterations) < imitation.config.iterations:
                     imitation.iterations.append(self.iterate(len(imitation.iterations)))

@@ -360,6 +360,14 @@ def test_the_state_is_json_that_names_what_differs(tmp_path: Path, video: Path) 
         Imitation.open(tmp_path / "nowhere")
 
 
+def test_a_video_that_cannot_be_read_leaves_no_settings_to_match(tmp_path: Path, video: Path) -> None:
+    (tmp_path / "none.mp4").write_bytes(b"no film")
+    with pytest.raises(UserError, match="none.mp4"):
+        run(tmp_path / "run", tmp_path / "none.mp4", iterations=1)
+    imitation, *_ = run(tmp_path / "run", video, iterations=1)
+    assert len(imitation.iterations) == 1
+
+
 def test_policies_are_not_chosen_by_success(tmp_path: Path) -> None:
     from robot_learn import loops
     from robot_learn.train_config import preset
