@@ -362,7 +362,7 @@ def test_the_state_is_json_that_names_what_differs(tmp_path: Path, video: Path) 
 
 def test_a_video_that_cannot_be_read_leaves_no_settings_to_match(tmp_path: Path, video: Path) -> None:
     (tmp_path / "none.mp4").write_bytes(b"no film")
-    with pytest.raises(UserError, match="none.mp4"):
+    with pytest.raises(UserError, match=r"none\.mp4"):
         run(tmp_path / "run", tmp_path / "none.mp4", iterations=1)
     imitation, *_ = run(tmp_path / "run", video, iterations=1)
     assert len(imitation.iterations) == 1
