@@ -290,12 +290,13 @@ def quicken_grasps(env: Any) -> None:
     It was most of what those rewards cost; upstream's own stays that of the class.
     """
     import torch
+    from mani_skill.agents.robots import Panda
 
     def answer(grip: _Grip, thing: Any, min_force: float = MIN_FORCE, max_angle: float = MAX_ANGLE) -> Any:
         return torch.tensor([grip(_body(thing), min_force, max_angle)])
 
     for robot in getattr(env.agent, "agents", [env.agent]):
-        if hasattr(robot, "finger1_link") and hasattr(robot, "is_grasping"):
+        if isinstance(robot, Panda):  # a Fetch opens the other way round
             robot.is_grasping = partial(answer, _Grip(robot, env.scene.px))
 
 

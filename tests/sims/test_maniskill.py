@@ -18,7 +18,7 @@ import sims
 from rewards.program import check
 from robot_learn.errors import UserError
 from sims.env import BatchEnv
-from sims.maniskill import building, tables
+from sims.maniskill import building, own_tasks, tables
 from sims.maniskill.gpu import GpuWorlds, demand_gpu
 from sims.maniskill.sources import Source
 from sims.maniskill.spec import PANDA_POSITION, Spec
@@ -220,6 +220,12 @@ def test_a_cube_is_grasped_when_upstream_says_so() -> None:
         seen.append(bool(read()))
     assert not seen[0]
     assert seen[-1]
+    world.close()
+
+
+def test_the_grasp_check_of_another_robot_is_left_as_it_is() -> None:
+    world = World(own_tasks.SPECS["open-cabinet-drawer"], "procedural")
+    assert "is_grasping" not in vars(world.env.agent)
     world.close()
 
 
