@@ -360,6 +360,13 @@ def test_the_state_is_json_that_names_what_differs(tmp_path: Path, video: Path) 
         Imitation.open(tmp_path / "nowhere")
 
 
+def test_of_two_that_were_trained_in_full_the_better_one_stands(tmp_path: Path, video: Path) -> None:
+    imitation, _, trainings = run(tmp_path, video, rounds=((0.5, 1.0),), iterations=1, finalists=2)
+    assert trainings.done == [("0/0", 100), ("0/1", 100)]
+    assert imitation.iterations[0].idea == "weight 1.0"
+    assert imitation.iterations[0].steps == 200
+
+
 def test_a_video_that_cannot_be_read_leaves_no_settings_to_match(tmp_path: Path, video: Path) -> None:
     (tmp_path / "none.mp4").write_bytes(b"no film")
     with pytest.raises(UserError, match=r"none\.mp4"):
