@@ -36,7 +36,7 @@ FAMILIES = {
 _NAMES = {
     "mujoco": (
         "hopper ant hopper-front-flip hopper-back-flip ant-lie-down ant-wave-leg ant-jump half-cheetah walker "
-        "walker-hop cart-pole"
+        "walker-hop humanoid cart-pole"
     ),
     "metaworld": (
         "assembly basketball bin-picking box-close button-press button-press-topdown "

@@ -27,6 +27,7 @@ TASKS = {
     "half-cheetah": "sims.gym.half_cheetah:RUN",
     "walker": "sims.gym.walker:WALK",
     "walker-hop": "sims.gym.walker_hop:HOP",
+    "humanoid": "sims.gym.humanoid:WALK",
     "cart-pole": "sims.gym.cart_pole:BALANCE",
 }
 SCRIPTED = {

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium.envs.mujoco.ant_v5 import AntEnv
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
+from gymnasium.envs.mujoco.humanoid_v5 import HumanoidEnv
 from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 
 from robot_learn.errors import unknown
@@ -39,6 +40,7 @@ def upstream(name: str) -> Any:
         "ant": AntEnv,
         "half-cheetah": HalfCheetahEnv,
         "walker": Walker2dEnv,
+        "humanoid": HumanoidEnv,
     }
     if name not in known:
         raise unknown("task with an upstream environment", f"mujoco/{name}", [f"mujoco/{one}" for one in known])
@@ -72,11 +74,12 @@ def radius(model: mujoco.MjModel, geom: str) -> float:
     return float(model.geom(geom).size[0])
 
 
-def torques(*joints: str) -> tuple[ActionComponent, ...]:
-    """One motor a joint."""
-    meaning = "torque on the {}, as a share of the motor's largest"
+def torques(*joints: str, limit: float = 1.0) -> tuple[ActionComponent, ...]:
+    """One motor a joint, its largest torque being `limit` in the action's unit."""
+    largest = "as a share of the motor's largest" if limit == 1.0 else f"{limit:g} is the motor's largest"
     return tuple(
-        ActionComponent(f"{joint.replace(' ', '_')}_torque", -1.0, 1.0, meaning.format(joint)) for joint in joints
+        ActionComponent(f"{joint.replace(' ', '_')}_torque", -limit, limit, f"torque on the {joint}, {largest}")
+        for joint in joints
     )
 
 

@@ -135,6 +135,42 @@ VARIANTS: dict[str, dict[str, Variant]] = {
             cameras=_views(0.8, 4.0, 100, 165, -16),
         ),
     },
+    "humanoid": {
+        "athlete": Variant(
+            {
+                "torso": Part(1.0, 1.15, _BLUE),
+                "waist": Part(0.95, 0.9, _BLUE),
+                "butt": Part(0.9, 0.9, _BLACK),
+                "thigh": Part(1.15, 0.85, _SAND),
+                "shin": Part(1.15, 0.8, _SAND),
+                "foot": Part(1.0, 1.0, _WHITE),
+                "uarm": Part(0.95, 0.9, _SAND),
+                "larm": Part(0.95, 0.9, _SAND),
+            },
+            floor=_MEADOW,
+            sky=(0.65, 0.8, 0.95),
+            mass=1.1,
+            strength=1.2,
+            cameras=_views(0.9, 3.4, 75, 200, -12),
+        ),
+        "gorilla": Variant(
+            {
+                "torso": Part(1.2, 1.5, _BLACK),
+                "waist": Part(1.05, 1.5, _BLACK),
+                "butt": Part(1.05, 1.2, _BLACK),
+                "thigh": Part(0.85, 1.3, _BLACK),
+                "shin": Part(0.85, 1.3, _BLACK),
+                "foot": Part(1.1, 1.0, _GREY),
+                "uarm": Part(1.3, 1.6, _BLACK),
+                "larm": Part(1.25, 1.6, _GREY),
+            },
+            floor=_DUNES,
+            sky=(0.9, 0.85, 0.75),
+            mass=1.4,
+            strength=1.4,
+            cameras=_views(0.8, 3.2, 100, 160, -16),
+        ),
+    },
 }
 
 

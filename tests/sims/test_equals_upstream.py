@@ -56,7 +56,13 @@ def test_two_episodes_equal_upstream_step_for_step(name: str) -> None:
     env.close()
 
 
-UPSTREAM = {"hopper": "Hopper-v5", "ant": "Ant-v5", "half-cheetah": "HalfCheetah-v5", "walker": "Walker2d-v5"}
+UPSTREAM = {
+    "hopper": "Hopper-v5",
+    "ant": "Ant-v5",
+    "half-cheetah": "HalfCheetah-v5",
+    "walker": "Walker2d-v5",
+    "humanoid": "Humanoid-v5",
+}
 
 
 @pytest.mark.parametrize(("name", "upstream_name"), UPSTREAM.items())
@@ -90,12 +96,12 @@ def test_locomotion_equals_upstream_through_many_episodes(name: str, upstream_na
 
 
 @pytest.mark.parametrize(
-    ("name", "distance"), [("hopper", 5.0), ("ant", 10.0), ("half-cheetah", 50.0), ("walker", 5.0)]
+    ("name", "distance"), [("hopper", 5.0), ("ant", 10.0), ("half-cheetah", 50.0), ("walker", 5.0), ("humanoid", 5.0)]
 )
 def test_locomotion_succeeds_by_its_way_from_the_start_alone(name: str, distance: float) -> None:
     env = sims.make(f"mujoco/{name}", 3)
     env.reset(seed=0)
-    at = "torso.position" if name == "ant" else "torso.x"
+    at = "torso.position" if name in ("ant", "humanoid") else "torso.x"
     # Worlds are moved as a person would move the robot: far enough, too little, backwards.
     for index, moved in enumerate((distance + 0.2, distance - 0.2, -distance - 0.2)):
         oracle.move(env, index, 0, moved)
