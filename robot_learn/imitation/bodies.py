@@ -88,6 +88,7 @@ def _flat(*legs: str, joints: tuple[str, ...]) -> Body:
     )
 
 
+_SIDED = ("right", "left")
 _HOPPER = ("thigh.angle", "leg.angle", "foot.angle")
 _ANT = Body(
     lambda values: values["torso.position"],
@@ -104,6 +105,17 @@ _FLIPPING = Body(
     ("foot",),
     lambda values: np.minimum(values["foot.heel_height"], values["foot.toe_height"])[..., None],
 )
+_HUMANOID = Body(
+    lambda values: values["torso.position"],
+    nose_down,
+    (
+        *(f"waist.{joint}_angle" for joint in ("turn", "bend", "lean")),
+        *(f"{side}_leg.{joint}_angle" for side in _SIDED for joint in ("hip_spread", "hip_turn", "hip_swing", "knee")),
+        *(f"{side}_arm.angles" for side in _SIDED),
+    ),
+    tuple(f"{side} foot" for side in _SIDED),
+    _told(*(f"{side}_leg.foot_height" for side in _SIDED)),
+)
 _WALKER = _flat("right_leg", "left_leg", joints=("hip", "knee", "ankle"))
 BODIES = {
     "mujoco/ant": _ANT,
@@ -116,6 +128,7 @@ BODIES = {
     "mujoco/half-cheetah": _flat("back_leg", "front_leg", joints=("thigh", "shin", "foot")),
     "mujoco/walker": _WALKER,
     "mujoco/walker-hop": _WALKER,
+    "mujoco/humanoid": _HUMANOID,
 }
 
 

@@ -51,6 +51,7 @@ BEHAVIOURS = {
     "walker-hop": Behaviour(
         "mujoco/walker-hop", "ostrich", "Make the two-legged robot hop forward on its right leg, the left foot up."
     ),
+    "humanoid-walk": Behaviour("mujoco/humanoid", "athlete", "Make the humanoid robot walk forward without falling."),
     "hopper-hop": Behaviour("mujoco/hopper", "stork", "Make the one-legged robot hop forward without falling."),
 }
 

@@ -88,6 +88,7 @@ METRICS = {
     "mujoco/hopper": _SPEED,
     "mujoco/half-cheetah": _SPEED,
     "mujoco/walker": _SPEED,
+    "mujoco/humanoid": _SPEED,
     "mujoco/walker-hop": Metric("mean forward speed on the right leg alone", "m/s", one_legged_speed),
     "mujoco/ant-jump": Metric("height of the lowest foot in a jump that is landed", "m", jump_height),
     "mujoco/hopper-back-flip": Metric("share of a whole backward turn, and of a landing", "1", back_flip),

@@ -231,7 +231,7 @@ def test_legs_in_a_plane_swing_as_their_angles_say_and_their_feet_are_where_they
     worlds.close()
 
 
-@pytest.mark.parametrize("name", ["half-cheetah", "walker", "walker-hop", "ant-jump"])
+@pytest.mark.parametrize("name", ["half-cheetah", "walker", "walker-hop", "ant-jump", "humanoid"])
 def test_a_foot_is_in_contact_where_it_is_as_low_as_the_field_says(name: str) -> None:
     env, rng = sims.make(f"mujoco/{name}", 4), np.random.default_rng(0)
     env.reset(seed=0)
@@ -259,3 +259,87 @@ def test_positive_pitch_leans_forward(name: str) -> None:
         up = data.body("torso").xmat.reshape(3, 3)[:, Z]
     assert up[X] > 0.05, "the torso's axis points forward and up"
     env.close()
+
+
+def test_each_torque_of_the_humanoid_turns_the_joint_that_its_name_tells() -> None:
+    moved = []
+    for actions in (0.1 * np.eye(17), np.zeros((17, 17))):
+        env = sims.make("mujoco/humanoid", 17)
+        env.reset(seed=[0] * 17)
+        env.step(actions)
+        fields = [field.name for field in env.task.schema if "torso" not in field.name and "velocit" in field.name]
+        moved.append(np.concatenate([env.scene[field].reshape(17, -1) for field in fields], axis=1))
+        env.close()
+    arm = ("shoulder_1", "shoulder_2", "elbow")
+    names = [
+        f"{limb.removesuffix('_leg')}_{rate.removesuffix('_velocity')}"
+        for limb, rate in (field.split(".") for field in fields if "_arm" not in field)
+    ]
+    names += [f"{side}_{joint}" for side in ("right", "left") for joint in arm]
+    change = moved[0] - moved[1]
+    strongest = change.argmax(axis=1)  # forward: a positive torque makes the angle grow
+    assert [f"{names[index]}_torque" for index in strongest] == [component.name for component in env.task.action]
+
+
+def humanoid(**angles: float) -> dict[str, np.ndarray]:
+    """Where feet, hands and elbows are, (3,) [m] from the torso, with some of MuJoCo's joints turned."""
+    worlds = gym.make("humanoid", 1, threads=1)
+    worlds.reset([0], [np.random.default_rng(0)])
+    with worlds._engine.visit(0) as (model, data):
+        data.qpos[:] = model.qpos0
+        for joint, angle in angles.items():
+            data.qpos[model.joint(joint).qposadr[0]] = angle
+        mujoco.mj_kinematics(model, data)
+        places = {name: data.geom(name).xpos - data.body("torso").xpos for name in ("right_foot", "left_foot")}
+        places |= {f"{side}_hand": data.geom(f"{side}_hand").xpos.copy() for side in ("right", "left")}
+        places |= {f"{side}_elbow": data.body(f"{side}_lower_arm").xpos.copy() for side in ("right", "left")}
+    worlds.close()
+    return places
+
+
+# MuJoCo's joint and a turn to one end of its range, and what moves which way: (point, axis, sign)
+ENDS = [
+    ("abdomen_y", -1.0, [("right_foot", X, 1), ("left_foot", X, 1)]),  # bent forward, seen from the trunk
+    ("abdomen_x", 0.5, [("right_foot", Y, 1), ("left_foot", Y, 1)]),  # the trunk to the right of the feet
+    ("abdomen_z", 0.78, [("right_foot", X, 1), ("left_foot", X, -1)]),  # hips to the left
+    *((f"{side}_hip_y", -1.0, [(f"{side}_foot", X, 1), (f"{side}_foot", Z, 1)]) for side in ("right", "left")),
+    *((f"{side}_knee", -1.5, [(f"{side}_foot", X, -1), (f"{side}_foot", Z, 1)]) for side in ("right", "left")),
+    ("right_hip_x", -0.4, [("right_foot", Y, -1)]),
+    ("left_hip_x", -0.4, [("left_foot", Y, 1)]),
+    ("right_shoulder1", -1.4, [("right_elbow", Z, 1)]),
+    ("right_shoulder1", 1.0, [("right_elbow", Y, 1)]),
+    ("left_shoulder1", 1.4, [("left_elbow", Z, 1)]),
+    ("left_shoulder1", -1.0, [("left_elbow", Y, -1)]),
+    ("right_shoulder2", -1.4, [("right_elbow", X, -1)]),
+    ("right_shoulder2", 1.0, [("right_elbow", Z, 1), ("right_elbow", X, 1)]),
+    ("left_shoulder2", 1.4, [("left_elbow", X, -1)]),
+    ("left_shoulder2", -1.0, [("left_elbow", Z, 1), ("left_elbow", X, 1)]),
+]
+
+
+@pytest.mark.parametrize(("joint", "angle", "moves"), ENDS, ids=[f"{joint}={angle}" for joint, angle, _ in ENDS])
+def test_a_humanoids_limbs_go_where_the_ends_of_their_ranges_are_said_to_be(
+    joint: str, angle: float, moves: list[tuple[str, int, int]]
+) -> None:
+    start, end = humanoid(), humanoid(**{joint: angle})
+    for point, axis, sign in moves:
+        assert sign * (end[point] - start[point])[axis] > 0.05
+
+
+def test_a_humanoids_leg_that_turns_outward_brings_its_folded_shin_inward() -> None:
+    for side, inward in (("right", 1), ("left", -1)):
+        folded = {f"{side}_knee": -1.5}
+        moved = humanoid(**folded, **{f"{side}_hip_z": -0.8})[f"{side}_foot"] - humanoid(**folded)[f"{side}_foot"]
+        assert inward * moved[Y] > 0.1
+
+
+def test_a_humanoid_straightens_its_elbow_at_one_end_and_folds_it_at_the_other() -> None:
+    for side in ("right", "left"):
+        reach = []
+        for angle in (-1.57, 0.0, 0.87):
+            places = humanoid(**{f"{side}_elbow": angle})
+            shoulder = np.array([0.0, -0.17 if side == "right" else 0.17, 1.46])
+            reach.append(np.linalg.norm(places[f"{side}_hand"] - shoulder))
+        assert reach == sorted(reach, reverse=True)
+        assert reach[0] > 0.6
+        assert reach[2] < 0.15

@@ -21,15 +21,19 @@ def rollouts(name: str, steps: int = 30, seed: int = 5) -> Rollouts:
     return record(env, "random", [seed, seed + 1, seed + 2], lambda *_: rng.uniform(-1, 1, (3, env.task.act_dim)))
 
 
+JOINTS = {"ant": 8, "hopper": 3, "humanoid": 17, "half-cheetah": 6, "walker": 6}
+
+
 @pytest.mark.parametrize("name", bodies.BODIES)
 def test_every_body_gives_a_track_an_episode_that_signals_can_read(name: str) -> None:
     task, seen = sims.task(name), rollouts(name)
     tracks = bodies.tracks(seen, task)
     assert len(tracks) == 3
+    joints = next(count for robot, count in JOINTS.items() if robot in name)
     for episode, track in enumerate(tracks):
         moments = int(seen.running[:, episode].sum()) + 1
         assert track.position.shape == (moments, 3)
-        assert track.joints.shape == (moments, 8 if "ant" in name else 3 if "hopper" in name else 6)
+        assert track.joints.shape == (moments, joints)
         assert track.feet is not None
         assert track.feet.shape == (moments, len(track.names))
         assert track.ended == (moments <= 30)
