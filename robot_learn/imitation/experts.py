@@ -27,18 +27,18 @@ EPISODES = 10  # of which the best is filmed
 
 def training(place: Path, behaviour: Behaviour, budget: Budget) -> Job:
     """The command that trains an expert from wherever it stands; its run folder is made where there is none."""
-    run = place / "run"
+    run, steps = place / "run", behaviour.longer * budget.expert_steps
     if not (run / runs.CONFIG).is_file():
-        task = sims.task(behaviour.task)
-        config = budget.config(behaviour.seed, expert=True)
-        loops.begin(task, "expert", config, place, name="run", simulator={"variant": behaviour.variant})
-    words = ("train", "--resume", str(run), "--steps", str(budget.expert_steps), "--episodes", "0", "--no-video")
+        task, config = sims.task(behaviour.filmed), budget.config(behaviour.seed, steps)
+        simulator = {"variant": behaviour.variant, **behaviour.simulator}
+        loops.begin(task, "expert", config, place, name="run", simulator=simulator)
+    words = ("train", "--resume", str(run), "--steps", str(steps), "--episodes", "0", "--no-video")
     return Job(f"expert {behaviour.expert}", words, place / "log.txt")
 
 
 def film(place: Path, behaviour: Behaviour) -> Path:
     """Film the best of some episodes of a trained expert; what it is measured at stands beside the video."""
-    run, task = Run.open(place / "run"), sims.task(behaviour.task)
+    run, task = Run.open(place / "run"), sims.task(behaviour.filmed)
     policy, options = load_policy(run), {"variant": behaviour.variant}
     scores = metric(task).measure(play(task.name, policy, EPISODES, options=options), task)
     best = int(np.argmax(scores))

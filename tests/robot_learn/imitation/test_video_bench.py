@@ -29,8 +29,9 @@ SMALL = Budget(steps=100, expert_steps=100, episodes=2, num_envs=16)
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_every_behaviour_has_a_metric_and_its_expert_another_body(name: str) -> None:
     behaviour = BEHAVIOURS[name]
-    task = sims.task(behaviour.task)
+    task = sims.task(behaviour.filmed)
     assert metric(task).unit
+    assert metric(sims.task(behaviour.task)).unit
     with closing(sims.make(task.name, 1, variant=behaviour.variant)) as env:
         assert behaviour.camera in env.worlds.cameras
         assert env.task.schema == task.schema
