@@ -115,6 +115,7 @@ def begin(
     *,
     randomise: Mapping[str, Any] | None = None,
     simulator: Mapping[str, Any] | None = None,
+    quick: bool = False,
     name: str | None = None,
     weights: Mapping[str, float] | None = None,
     source: Run | None = None,
@@ -123,13 +124,14 @@ def begin(
     """A run folder for a training, with its reward in it: a written one, a program's file, "expert" or "sparse".
 
     `randomise` is a table of parameter ranges to train with; `simulator` holds options of the task's family, such as
-    ManiSkill's `assets` and `device`; `name` is that of the folder in `out` where it shall not say task, time and seed.
-    `weights` of the program's terms, by name, are kept beside the program, which stays as it was written. The run
-    begins with networks, normaliser and replay of `source`, where there is one, and with its `critic` or a fresh one.
+    ManiSkill's `assets` and `device`; a `quick` training is simulated less exactly, which its results never are. `name`
+    is that of the folder in `out` where it shall not say task, time and seed. `weights` of the program's terms, by
+    name, are kept beside the program, which stays as it was written. The run begins with networks, normaliser and
+    replay of `source`, where there is one, and with its `critic` or a fresh one.
     """
     first_train_seed(config.seed, config.num_envs)  # before there is a folder
-    if randomise is not None or simulator:
-        sims.make(task.name, randomise=randomise, **(simulator or {})).close()
+    if randomise is not None or simulator or quick:
+        sims.make(task.name, randomise=randomise, **(simulator or {}), **_quickly(quick)).close()
     if isinstance(reward, str):
         if reward not in BUILT_IN and not Path(reward).exists():
             close = nearest(reward, BUILT_IN)
@@ -150,6 +152,7 @@ def begin(
     if source is not None and start is not None:
         asked["from"] = {"run": str(source.path), "steps": start["steps"], "critic": critic}
     asked |= {name: dict(given) for name, given in (("randomise", randomise), ("simulator", simulator)) if given}
+    asked |= {"quick": True} if quick else {}
     run = Run.create(out, task=task.name, seed=config.seed, config=asked, name=name)
     if not isinstance(reward, str):
         reward.save(run.path)
@@ -210,7 +213,14 @@ def train_config(run: Run, **changes: Any) -> TrainConfig:
         raise UserError(f"{run.file(runs.CONFIG)}: settings of another version: {error}") from error
 
 
-def environment(run: Run, num_envs: int, *, randomise: Mapping[str, Any] | None = None) -> sims.BatchEnv:
+def _quickly(quick: bool) -> dict[str, Any]:
+    """Of the simulator's options, the one for a quick training."""
+    return {"exact": False} if quick else {}
+
+
+def environment(
+    run: Run, num_envs: int, *, randomise: Mapping[str, Any] | None = None, quick: bool = False
+) -> sims.BatchEnv:
     """The run's task under the run's reward."""
     task, reward, options = sims.task(run.config["task"]), run.config.get("reward"), run.config.get("simulator", {})
     if reward not in BUILT_IN:
@@ -218,7 +228,7 @@ def environment(run: Run, num_envs: int, *, randomise: Mapping[str, Any] | None 
         on_host = options.get("device", "cpu") == "cpu"
         program = check(run.read_text(runs.REWARD), task).with_weights(run.config.get("weights", {}))
         reward = program.compile("numpy" if on_host else "auto")
-    env = sims.make(task.name, num_envs, reward=reward, randomise=randomise, **options)
+    env = sims.make(task.name, num_envs, reward=reward, randomise=randomise, **options, **_quickly(quick))
     if run.config.get("blind"):  # what learns from a video is not told when the task was done
         env.worlds = blinded(env.worlds, run.config)
     return env
@@ -231,7 +241,8 @@ def train_run(run: Run, config: TrainConfig, *, resume: bool = False, quiet: boo
         UserError: the run is resumed with other settings, with another reward program or other weights of its terms,
             than it was begun with.
     """
-    env = environment(run, config.num_envs, randomise=run.config.get("randomise"))
+    stored = run.config
+    env = environment(run, config.num_envs, randomise=stored.get("randomise"), quick=stored.get("quick", False))
     if config.algorithm == "sac" and env.reward_fn is not None:
         env.reward = Recorder(env.reward_fn)  # the replay keeps scenes, so that it can be relabelled
     if run.has(runs.REWARD):
@@ -313,6 +324,7 @@ def command_of(run: Run) -> str:
             words += [f"--{name.replace('_', '-').removeprefix('total-')}", str(settings[name])]
     for name, value in stored.get("simulator", {}).items():
         words += [f"--{name}", str(value)]
+    words += ["--quick"] if stored.get("quick") else []
     if "weights" in stored:
         words += ["--weights", str(run.file(runs.CONFIG))]
     if "from" in stored:

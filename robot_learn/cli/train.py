@@ -121,6 +121,10 @@ class Train:
     """Of ManiSkill's articulated objects: procedural (the default) or partnet."""
     device: OptionalText = None
     """Where ManiSkill simulates: cpu (the default) or cuda."""
+    variant: OptionalText = None
+    """Another body for the same task, where it has some: an ant's spider, a humanoid's athlete."""
+    quick: bool = False
+    """Train Gymnasium's bodies by Euler's method, a quarter of the work; results are measured as upstream simulates."""
     episodes: int = 50
     """Evaluation episodes; 0 leaves the evaluation out."""
     validate: bool = False
@@ -164,7 +168,8 @@ class Train:
             config,
             self.out,
             randomise=_table(self.randomise),
-            simulator=_given(assets=self.assets, device=self.device),
+            simulator=_given(assets=self.assets, device=self.device, variant=self.variant),
+            quick=self.quick,
             weights=None if self.weights is None else read_weights(self.weights),
             source=source,
             critic="fresh" if self.fresh_critic else "kept",
@@ -185,8 +190,8 @@ class Train:
             raise UserError(f"run {run.path} keeps the parameter ranges that it was begun with: leave --randomise out")
         if self.weights is not None or self.source is not None or self.fresh_critic:
             raise UserError(f"run {run.path} keeps what it was begun with: leave --weights, --from, --fresh-critic out")
-        if self.assets is not None or self.device is not None:
-            raise UserError(f"run {run.path} keeps its simulator: leave --assets and --device out")
+        if _given(assets=self.assets, device=self.device, variant=self.variant) or self.quick:
+            raise UserError(f"run {run.path} keeps its simulator: leave --assets, --device, --variant and --quick out")
         changes: dict[str, Any] = {
             "algorithm": self.algorithm,
             "total_steps": self.steps,

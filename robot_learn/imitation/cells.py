@@ -31,7 +31,7 @@ class Behaviour:
     seed: int = 0  # of the expert's training
     film_of: str = ""  # the expert's task, where that is not the learner's
     longer: int = 1  # times the budget's steps that the expert is trained
-    simulator: Mapping[str, Any] = field(default_factory=dict)  # options of the expert's training; its film has none
+    quick: bool = False  # whether the expert's training is, which its film never is
 
     @property
     def filmed(self) -> str:
@@ -66,7 +66,7 @@ BEHAVIOURS = {
         "Make the two-legged robot walk forward without falling.",
         film_of="mujoco/humanoid",
         longer=4,
-        simulator={"exact": False},
+        quick=True,
     ),
     "hopper-hop": Behaviour("mujoco/hopper", "stork", "Make the one-legged robot hop forward without falling."),
 }

@@ -30,8 +30,8 @@ def training(place: Path, behaviour: Behaviour, budget: Budget) -> Job:
     run, steps = place / "run", behaviour.longer * budget.expert_steps
     if not (run / runs.CONFIG).is_file():
         task, config = sims.task(behaviour.filmed), budget.config(behaviour.seed, steps)
-        simulator = {"variant": behaviour.variant, **behaviour.simulator}
-        loops.begin(task, "expert", config, place, name="run", simulator=simulator)
+        simulator = {"variant": behaviour.variant}
+        loops.begin(task, "expert", config, place, name="run", simulator=simulator, quick=behaviour.quick)
     words = ("train", "--resume", str(run), "--steps", str(steps), "--episodes", "0", "--no-video")
     return Job(f"expert {behaviour.expert}", words, place / "log.txt")
 

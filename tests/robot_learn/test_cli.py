@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+from contextlib import closing
 from pathlib import Path
 
+import mujoco
 import pytest
 
 import sims
+from robot_learn import loops
 from robot_learn.cli import COMMANDS, main
 from robot_learn.errors import UserError
 from robot_learn.registry import load
+from robot_learn.runs import Run
 
 PROGRAM = 'def reward(scene, action):\n    return {"open": scene.drawer.opening}\n'
 
@@ -204,3 +208,23 @@ def test_train_then_evaluate_then_resume_by_command(tmp_path: Path, capsys: pyte
     assert json.loads(capsys.readouterr().out)["steps"] == 3200
     assert run("train", "--resume", str(folder), "--seed", "1") == 2
     assert "seed was 0, now 1" in capsys.readouterr().err
+
+
+def test_a_quick_training_of_another_body_is_measured_as_upstream_simulates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--num-envs", "8", "--steps", "400", "--episodes", "0", "--no-video", "--json", "--out", str(tmp_path)]
+    words = ["train", "mujoco/ant", "--reward", "expert", "--variant", "spider", "--quick"]
+    assert run(*words, *small) == 0
+    made = Run.open(json.loads(capsys.readouterr().out)["run"])
+    assert "--variant spider --quick" in loops.command_of(made)
+    for quick, integrator in ((True, mujoco.mjtIntegrator.mjINT_EULER), (False, mujoco.mjtIntegrator.mjINT_RK4)):
+        with closing(loops.environment(made, 1, quick=quick)) as env:
+            model = env.worlds.view.model  # type: ignore[attr-defined]
+            assert model.opt.integrator == integrator
+            assert model.geom("left_ankle_geom").size[0] < 0.06, "a spider's legs are thin"
+    assert run("train", "--resume", str(made.path), "--quick") == 2
+    assert "leave --assets, --device, --variant and --quick out" in capsys.readouterr().err
+    for wrong, word in ((["metaworld/reach", "--quick"], "exact"), (["mujoco/ant", "--variant", "spyder"], "'spider'")):
+        assert run("train", *wrong, "--reward", "expert", *small) == 2
+        assert word in capsys.readouterr().err
