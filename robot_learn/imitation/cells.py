@@ -59,13 +59,13 @@ BEHAVIOURS = {
     "walker-hop": Behaviour(
         "mujoco/walker-hop", "ostrich", "Make the two-legged robot hop forward on its right leg, the left foot up."
     ),
-    # A humanoid walks after some ten million steps; with the simpler integrator they take no longer than three others.
+    # A humanoid walks after some six million steps; quick ones take no longer than three million others.
     "walker-walk": Behaviour(
         "mujoco/walker",
         "athlete",
         "Make the two-legged robot walk forward without falling.",
         film_of="mujoco/humanoid",
-        longer=4,
+        longer=3,
         quick=True,
     ),
     "hopper-hop": Behaviour("mujoco/hopper", "stork", "Make the one-legged robot hop forward without falling."),
