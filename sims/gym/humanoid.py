@@ -86,7 +86,7 @@ def _arm(side: str) -> tuple[Field, ...]:
 
 SCHEMA = Schema(
     (
-        Field("torso.position", (3,), "m", "world", "middle of the shoulders; z: 1.4 when dropped, 1.28 standing"),
+        Field("torso.position", (3,), "m", "world", "middle of the chest; z: 1.4 when dropped, 1.28 standing"),
         Field("torso.quaternion", (4,), "1", "world", "orientation of the torso (w, x, y, z); upright 1, 0, 0, 0"),
         Field("torso.velocity", (3,), "m/s", "world", "velocity of the torso; the first number is forward"),
         Field("torso.angular_velocity", (3,), "rad/s", "torso", "angular velocity of the torso"),
