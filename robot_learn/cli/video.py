@@ -65,6 +65,8 @@ class Video:
     """Training steps of a full training (1,000,000)."""
     num_envs: OptionalInt = None
     """Worlds trained in at once (128)."""
+    quick: bool = False
+    """Train Gymnasium's bodies by Euler's method, a quarter of the work; what is watched is as upstream simulates."""
     seed: OptionalInt = None
     """Of every training (0)."""
     episodes: OptionalInt = None

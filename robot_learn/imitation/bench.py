@@ -129,7 +129,7 @@ def _job(cell: Cell, place: Place, budget: Budget) -> Job | None:
     run = place.run(cell)
     if not (run / runs.CONFIG).is_file():
         _begin(cell, place, budget)
-    words = ("train", "--resume", str(run), "--steps", str(budget.steps), "--episodes", "0", "--no-video")
+    words = ("train", "--resume", str(run), "--steps", str(_steps(cell, budget)), "--episodes", "0", "--no-video")
     return Job(cell.key, words, place.run(cell) / "log.txt")
 
 
@@ -139,24 +139,26 @@ def _loop(cell: Cell, place: Place, budget: Budget) -> Job:
     if cell.method == "person" and not (folder / "imitation.json").exists():
         raise UserError(f"nobody has taught {cell.behaviour}: robot-learn video --critic person --out {folder}")
     words = ["video", behaviour.task, "--video", str(place.video(behaviour)), "--out", str(folder)]
-    words += ["--speed", str(behaviour.speed), "--steps", str(budget.steps), "--seed", str(cell.seed)]
+    words += ["--speed", str(behaviour.speed), "--steps", str(_steps(cell, budget)), "--seed", str(cell.seed)]
     words += ["--iterations", str(budget.iterations), "--alternatives", str(budget.alternatives), "--workers", "1"]
     words += ["--model", budget.models.edit, "--vision-model", budget.models.vision]
     words += [] if budget.num_envs is None else ["--num-envs", str(budget.num_envs)]
+    words += ["--quick"] if behaviour.quick else []
     return Job(cell.key, (*words, *method.words), folder.with_name(f"{cell.key}.txt"))
 
 
 def _begin(cell: Cell, place: Place, budget: Budget) -> None:
     """A run folder for a cell that is one training. None of them learns when the task was done."""
     behaviour, method = cell.what
-    task, config, out = sims.task(behaviour.task), budget.config(cell.seed), place.folder / RUNS
+    task, config = sims.task(behaviour.task), budget.config(cell.seed, _steps(cell, budget))
+    out, quick = place.folder / RUNS, behaviour.quick
     if method.kind == "text":
         told = replace(task, instruction=behaviour.sentence)
         prompt, client = build_prompt(told, language_reference()), connect(budget.models.edit)
         written = converse(told, prompt, client, check=lambda text: check(text, task), sample=cell.seed)
-        run = loops.begin(task, written, config, out, name=cell.key)
+        run = loops.begin(task, written, config, out, name=cell.key, quick=quick)
     else:
-        run = loops.begin(task, "expert", config, out, name=cell.key)
+        run = loops.begin(task, "expert", config, out, name=cell.key, quick=quick)
     blind: dict[str, Any] = {"blind": True}
     if method.kind == "watched":
         video = str(place.video(behaviour).resolve())
@@ -193,7 +195,7 @@ def _measured(cell: Cell, method: Method, place: Place, task: Task, budget: Budg
     if method.kind != "loop":
         policy = Chance(task, cell.seed) if method.kind == "chance" else load_policy(Run.open(place.run(cell)))
         scores = measure(task, policy, budget.episodes)
-        return {"final": float(scores.mean()), "scores": scores.tolist(), "steps": _steps(method, budget)}
+        return {"final": float(scores.mean()), "scores": scores.tolist(), "steps": _steps(cell, budget)}
     imitation = Imitation.open(place.run(cell))
     if imitation.ended is None:
         raise UserError(f"{imitation.folder} has not ended")
@@ -224,8 +226,10 @@ def _kept(imitation: Imitation, count: int) -> int | None:
     return None if best is None else best.number
 
 
-def _steps(method: Method, budget: Budget) -> int:
-    return 0 if method.kind == "chance" else budget.steps
+def _steps(cell: Cell, budget: Budget) -> int:
+    """Of one full training."""
+    behaviour, method = cell.what
+    return 0 if method.kind == "chance" else behaviour.longer * budget.steps
 
 
 def measure(task: Task, policy: Policy, episodes: int) -> np.ndarray:

@@ -27,18 +27,27 @@ EPISODES = 10  # of which the best is filmed
 
 def training(place: Path, behaviour: Behaviour, budget: Budget) -> Job:
     """The command that trains an expert from wherever it stands; its run folder is made where there is none."""
-    run, steps = place / "run", behaviour.longer * budget.expert_steps
+    run, steps = place / "run", budget.expert_steps
     if not (run / runs.CONFIG).is_file():
-        task, config = sims.task(behaviour.filmed), budget.config(behaviour.seed, steps)
-        simulator = {"variant": behaviour.variant}
-        loops.begin(task, "expert", config, place, name="run", simulator=simulator, quick=behaviour.quick)
+        task, config = sims.task(behaviour.task), budget.config(behaviour.seed, steps)
+        how: dict[str, Any] = {"simulator": {"variant": behaviour.variant}, "quick": behaviour.quick}
+        loops.begin(task, _reward(place, behaviour), config, place, name="run", **how)
     words = ("train", "--resume", str(run), "--steps", str(steps), "--episodes", "0", "--no-video")
     return Job(f"expert {behaviour.expert}", words, place / "log.txt")
 
 
+def _reward(place: Path, behaviour: Behaviour) -> str:
+    """As a training is asked for it."""
+    if not behaviour.reward:
+        return "expert"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / runs.REWARD).write_text(behaviour.reward, encoding="utf-8")
+    return str(place / runs.REWARD)
+
+
 def film(place: Path, behaviour: Behaviour) -> Path:
     """Film the best of some episodes of a trained expert; what it is measured at stands beside the video."""
-    run, task = Run.open(place / "run"), sims.task(behaviour.filmed)
+    run, task = Run.open(place / "run"), sims.task(behaviour.task)
     policy, options = load_policy(run), {"variant": behaviour.variant}
     scores = metric(task).measure(play(task.name, policy, EPISODES, options=options), task)
     best = int(np.argmax(scores))

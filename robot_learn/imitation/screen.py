@@ -52,7 +52,8 @@ def begin_runs(
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(parents=True)
             (scratch / runs.REWARD).write_text(each.terms.program(), encoding="utf-8")
-            run = loops.begin(task, str(scratch / runs.REWARD), train, scratch, name=str(number), source=source)
+            path, quick = str(scratch / runs.REWARD), config.quick
+            run = loops.begin(task, path, train, scratch, name=str(number), source=source, quick=quick)
             # Which policy a training keeps must not depend on a success that the video does not tell.
             run.write_json(runs.CONFIG, run.config | {"blind": True})
             write_terms(run.file(TERMS), each.terms)

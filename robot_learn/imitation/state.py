@@ -63,6 +63,7 @@ class ImitationConfig:
     rank: Literal["critic", "wishes"] = "critic"  # who ranks what was screened; see `robot_learn.imitation.screen`
     steps: int = 1_000_000  # of a full training
     num_envs: int | None = None
+    quick: bool = False  # trainings are simulated less exactly; what is watched never is
     seed: int = 0  # of every training
     episodes: int = 10  # that are watched of each policy, on validation seeds
     grounded: bool = True  # figures stand in the prompts
