@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from rewards.video.signals import Signals
 from rewards.video.terms import Term, Terms
 from robot_learn import probes
 from robot_learn.imitation import screen
+from robot_learn.imitation.state import ImitationConfig
 from robot_learn.imitation.watch import Seen
 from robot_learn.rollouts import Rollouts
 from robot_learn.types import Task
@@ -115,3 +117,12 @@ def test_what_a_step_is_worth_makes_a_difference_where_a_fall_ends_an_episode(mo
     monkeypatch.setattr(probes, "collect", falling)
     codes = ("scene.torso.x_velocity", "scene.torso.x_velocity + 5", "2 * scene.torso.x_velocity + 10")
     assert set(screen.refused(sims.task(CHEETAH), [alternative(code) for code in codes])) == {2}
+
+
+def test_what_is_trained_quickly_is_known_to_be(tmp_path: Path) -> None:
+    task, rewards = sims.task("mujoco/ant"), [alternative("scene.torso.velocity[0]"), alternative("1.0")]
+    for quick in (True, False):
+        config = ImitationConfig("mujoco/ant", "film.mp4", num_envs=16, steps=100, quick=quick)
+        made = screen.begin_runs(tmp_path / str(quick), task, rewards, config)
+        assert [run.config.get("quick", False) for run in made] == [quick, quick]
+        assert all(run.config["blind"] for run in made)

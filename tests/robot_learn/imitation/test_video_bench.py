@@ -175,3 +175,22 @@ def test_cells_come_to_results_and_experts_to_films(tmp_path: Path) -> None:
     assert "--vision-model" in next(words for words in launcher.words if words[0] == "video")
     assert np.isfinite(ours["scores"]).all()
     assert bench.run_cells(wanted, place, SMALL, launcher=launcher, say=said.append) == []
+
+
+@pytest.mark.usefixtures("small")
+def test_a_humanoid_is_trained_longer_and_quickly_and_its_expert_by_a_program(tmp_path: Path) -> None:
+    place, behaviour = bench.Place(tmp_path), BEHAVIOURS["humanoid-walk"]
+    words = bench._loop(Cell("humanoid-walk", "ours"), place, Budget()).words
+    assert "--quick" in words
+    assert words[words.index("--steps") + 1] == str(3 * Budget().steps)
+    assert "--quick" not in bench._loop(Cell("ant-walk", "ours"), place, Budget()).words
+    bench._begin(Cell("humanoid-walk", "reference"), place, SMALL)
+    reference = Run.open(place.run(Cell("humanoid-walk", "reference"))).config
+    assert reference["quick"]
+    assert reference["train"]["total_steps"] == 3 * SMALL.steps
+    job = experts.training(place.expert(behaviour), behaviour, SMALL)
+    expert = Run.open(place.expert(behaviour) / "run")
+    assert expert.config["quick"]
+    assert expert.config["simulator"] == {"variant": "athlete"}
+    assert expert.read_text(runs.REWARD) == behaviour.reward
+    assert job.words[job.words.index("--steps") + 1] == str(SMALL.expert_steps)
