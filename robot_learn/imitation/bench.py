@@ -158,7 +158,9 @@ def _begin(cell: Cell, place: Place, budget: Budget) -> None:
         written = converse(told, prompt, client, check=lambda text: check(text, task), sample=cell.seed)
         run = loops.begin(task, written, config, out, name=cell.key, quick=quick)
     else:
-        run = loops.begin(task, "expert", config, out, name=cell.key, quick=quick)
+        # The baselines of the video stand in the place of the task's own reward; see `robot_learn.imitation.worlds`.
+        reward = experts.tuned_reward(place.expert(behaviour), behaviour) if method.kind == "expert" else "expert"
+        run = loops.begin(task, reward, config, out, name=cell.key, quick=quick)
     blind: dict[str, Any] = {"blind": True}
     if method.kind == "watched":
         video = str(place.video(behaviour).resolve())

@@ -31,13 +31,13 @@ def training(place: Path, behaviour: Behaviour, budget: Budget) -> Job:
     if not (run / runs.CONFIG).is_file():
         task, config = sims.task(behaviour.task), budget.config(behaviour.seed, steps)
         how: dict[str, Any] = {"simulator": {"variant": behaviour.variant}, "quick": behaviour.quick}
-        loops.begin(task, _reward(place, behaviour), config, place, name="run", **how)
+        loops.begin(task, tuned_reward(place, behaviour), config, place, name="run", **how)
     words = ("train", "--resume", str(run), "--steps", str(steps), "--episodes", "0", "--no-video")
     return Job(f"expert {behaviour.expert}", words, place / "log.txt")
 
 
-def _reward(place: Path, behaviour: Behaviour) -> str:
-    """As a training is asked for it."""
+def tuned_reward(place: Path, behaviour: Behaviour) -> str:
+    """What an expert is trained on, as a training is asked for it; a program is written into the expert's folder."""
     if not behaviour.reward:
         return "expert"
     place.mkdir(parents=True, exist_ok=True)

@@ -187,6 +187,7 @@ def test_a_humanoid_is_trained_longer_and_quickly_and_its_expert_by_a_program(tm
     bench._begin(Cell("humanoid-walk", "reference"), place, SMALL)
     reference = Run.open(place.run(Cell("humanoid-walk", "reference"))).config
     assert reference["quick"]
+    assert Run.open(place.run(Cell("humanoid-walk", "reference"))).read_text(runs.REWARD) == behaviour.reward
     assert reference["train"]["total_steps"] == 3 * SMALL.steps
     job = experts.training(place.expert(behaviour), behaviour, SMALL)
     expert = Run.open(place.expert(behaviour) / "run")
