@@ -130,6 +130,8 @@ def begin(
     replay of `source`, where there is one, and with its `critic` or a fresh one.
     """
     first_train_seed(config.seed, config.num_envs)  # before there is a folder
+    if quick and not task.name.startswith("mujoco/"):
+        raise UserError(f"{task.name} is only simulated in the exact way: quick trainings are of tasks named mujoco/...")
     if randomise is not None or simulator or quick:
         sims.make(task.name, randomise=randomise, **(simulator or {}), **_quickly(quick)).close()
     if isinstance(reward, str):

@@ -45,7 +45,7 @@ class Behaviour:
     """What is learned, by whom, and from whose video."""
 
     task: str  # of the learner, and on another body of the expert
-    variant: str  # of the expert's body
+    variant: str  # the expert's body
     sentence: str  # for Text2Reward alone
     camera: str = "side"
     speed: float = 1.0  # how much faster than life the video plays, and is said to
