@@ -131,7 +131,7 @@ def begin(
     """
     first_train_seed(config.seed, config.num_envs)  # before there is a folder
     if quick and not task.name.startswith("mujoco/"):
-        raise UserError(f"{task.name} is only simulated in the exact way: quick trainings are of tasks named mujoco/...")
+        raise UserError(f"{task.name} is only simulated in the exact way: quick trainings are of tasks mujoco/...")
     if randomise is not None or simulator or quick:
         sims.make(task.name, randomise=randomise, **(simulator or {}), **_quickly(quick)).close()
     if isinstance(reward, str):
