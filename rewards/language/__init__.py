@@ -14,7 +14,6 @@ from rewards.language.write import (
     converse,
     extract_code,
     load_conversation,
-    write_reward,
 )
 
 __all__ = [
@@ -43,5 +42,4 @@ __all__ = [
     "retrieve",
     "revision_request",
     "schema_text",
-    "write_reward",
 ]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rewards.language.examples import Example
-from rewards.language.prompt import build_prompt, examples_in
+from rewards.language.prompt import examples_in
 from rewards.models.messages import Client, Message, Reply, Request, transcript
 from rewards.models.recordings import write_atomically
 from robot_learn.errors import UserError
@@ -100,45 +99,6 @@ class WrittenReward(Generic[P]):
         write_atomically(folder / "reply.txt", rounds[0].text if len(rounds) == 1 else transcript(rounds))
         write_atomically(folder / "conversation.json", json.dumps(conversation, indent=1, ensure_ascii=False) + "\n")
         write_atomically(folder / "provenance.json", json.dumps(self.provenance(), indent=1) + "\n")
-
-
-def write_reward(
-    task: Task,
-    client: Client,
-    *,
-    reference: str,
-    check: Callable[[str], P],
-    examples: Sequence[Example] = (),
-    max_repairs: int = 3,
-    sample: int = 0,
-    folder: Path | str | None = None,
-    temperature: float | None = None,
-    seed: int | None = None,
-) -> WrittenReward[P]:
-    """Have a language model write the reward program of a task.
-
-    Args:
-        task: what is to be done, and in what world.
-        client: who is asked; see `rewards.models.connect`.
-        reference: the documentation of the reward language.
-        examples: solved tasks that the model is shown; see `rewards.language.retrieve`.
-        check, max_repairs, sample, folder, temperature, seed: as `converse` takes them.
-
-    Raises:
-        NotWrittenError: no reply passed the check; the error lists what was wrong with each.
-        UserError: the client has no reply.
-    """
-    return converse(
-        task,
-        build_prompt(task, reference, examples),
-        client,
-        check=check,
-        max_repairs=max_repairs,
-        sample=sample,
-        folder=folder,
-        temperature=temperature,
-        seed=seed,
-    )
 
 
 def converse(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from robot_learn.cli.output import OptionalInt, put, put_json, say, table
+from robot_learn.cli.output import Names, OptionalInt, put, put_json, say, table
 from robot_learn.registry import load
 
 BENCHMARKS = {
@@ -44,11 +44,11 @@ class Bench:
 class BenchText2Reward:
     """Train and measure rewards of all kinds under one setting: expert, sparse, zero-shot, few-shot, refined."""
 
-    suites: tuple[str, ...] = ()
+    suites: Names = ()
     """metaworld, maniskill, locomotion (together the default), fifty (all of Meta-World)."""
-    tasks: tuple[str, ...] = ()
+    tasks: Names = ()
     """Single tasks, beside or instead of suites."""
-    rewards: tuple[str, ...] = ()
+    rewards: Names = ()
     """Which of the five; by default all."""
     seeds: int = 1
     """Training seeds 0, 1, ... of each."""
@@ -83,9 +83,9 @@ class BenchText2Reward:
 class BenchAlignment:
     """Have a simulated person teach systems what is unsafe: corrections, success, violations and times of each rule."""
 
-    systems: tuple[str, ...] = ()
+    systems: Names = ()
     """Systems of `robot-learn correct`; by default pendulum, uav-gate, franka-reach and franka-pour."""
-    rules: tuple[str, ...] = ()
+    rules: Names = ()
     """untaught, paper, stops, full (the default), ask, forgiving."""
     seeds: int = 50
     """Games of each."""
@@ -126,9 +126,9 @@ class BenchAlignment:
 class BenchOffline:
     """Policies from data alone: IQL with true, taught and average rewards beside imitation, five seeds at once."""
 
-    data: tuple[str, ...] = ()
+    data: Names = ()
     """Datasets, e.g. drawer-open-random; by default all twelve."""
-    methods: tuple[str, ...] = ()
+    methods: Names = ()
     """iql-true, iql-simulated, iql-vision, iql-vlm, iql-average, bc, bc-10, rebrac, cpl-simulated; by default all."""
     noise: bool = False
     """Sweep wrong labels instead: which learner survives what."""

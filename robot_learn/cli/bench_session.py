@@ -32,7 +32,7 @@ class BenchSession:
 
     minutes: float = 30.0
     """Of each session; 1 shows that it works."""
-    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
     """Measure these; by default correct-uav-gate, correct-franka-reach and drive."""
     again: bool = False
     """Do all anew; by default sessions that were measured for as long are kept."""

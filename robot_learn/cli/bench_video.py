@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from robot_learn.cli.output import OptionalInt, OptionalText, put, put_json, say, table
+from robot_learn.cli.output import Names, OptionalInt, OptionalText, put, put_json, say, table
 
 
 @dataclass(frozen=True)
 class BenchVideo:
     """Learn behaviours from videos of other bodies, with ablations and baselines, beside the paper's table."""
 
-    behaviours: tuple[str, ...] = ()
-    """ant-walk, ant-jump, cheetah-run, hopper-flip, walker-hop, hopper-hop; by default all."""
-    methods: tuple[str, ...] = ()
+    behaviours: Names = ()
+    """ant-walk, ant-jump, cheetah-run, hopper-flip, walker-hop, hopper-hop, humanoid-walk; by default all."""
+    methods: Names = ()
     """ours, warm, no-grounding, no-gates, late-gates, one-model, no-keep-best, person, dtw, similarity, text2reward,
     reference, chance; by default all."""
     seeds: int = 1

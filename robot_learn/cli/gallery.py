@@ -39,7 +39,7 @@ class Gallery:
 
     out: Path = Path("docs")
     """Where gallery.md and the folder gallery/ are written."""
-    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TASK ...")] = ()
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TASK ...", help_behavior_hint="")] = ()
     """Tasks to picture anew; by default all. The page lists all in any case."""
 
     def run(self) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from robot_learn.cli.output import OptionalInt, OptionalPath, OptionalText, put, put_json, say, table
+from robot_learn.cli.output import Names, OptionalInt, OptionalPath, OptionalText, put, put_json, say, table
 from robot_learn.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Offline:
     """true (the dataset's), average (the same at every step, as a control), or a file from `robot-learn reward fit`."""
     labels: OptionalPath = None
     """Comparisons from `robot-learn label`, for learners from preferences."""
-    set: tuple[str, ...] = ()
+    set: Names = ()
     """Settings of the algorithm, as name=value."""
     workers: OptionalInt = None
     """Seeds that learn at a time; by default one a core."""

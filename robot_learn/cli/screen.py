@@ -27,7 +27,9 @@ class ScreenRewards:
     planned: successes of a planner that sees the reward alone. score: their mean, less for each doubt.
     """
 
-    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")]
+    files: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...", help_behavior_hint="(required)")
+    ]
     """Programs for one task."""
     task: str
     """The task that they are for."""

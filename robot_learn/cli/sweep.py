@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from robot_learn.cli.output import put, put_json, say, table
+from robot_learn.cli.output import Names, put, put_json, say, table
 from robot_learn.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class SweepRun:
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of a run."""
-    parameters: tuple[str, ...] = ()
+    parameters: Names = ()
     """Names like mass, mass:torso or latency; by default every one that needs no object's name."""
     episodes: int = 20
     """At each value of each parameter, all on the same starts."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards.language import NoProgramError, NotWrittenError, build_prompt, extract_code, schema_text, write_reward
+from rewards.language import NoProgramError, NotWrittenError, build_prompt, converse, extract_code, schema_text
 from rewards.models import Mailbox, Recordings, Reply, Request, Usage, connect, record_mailbox, recorded
 from robot_learn.errors import UserError
 from robot_learn.scene import Field, Schema
@@ -29,6 +29,7 @@ ACTION = (
 )
 TASK = Task("toy/unlock", "Unlock the {door}.", SCHEMA, ACTION, 200, 0.0125)
 OTHER = Task("toy/run", "Run.", Schema((Field("torso.speed", (), "m/s", "world", "forward"),)), ACTION[:1], 1000, 0.008)
+ASKED = build_prompt(TASK, "R")
 
 GOOD = "def reward(scene, action):\n    return {'turn': scene.door_lock.angle}\n"
 BAD = GOOD.replace("angle", "angel")
@@ -158,16 +159,16 @@ def test_a_program_that_was_cut_off_is_not_taken() -> None:
 
 def test_a_good_reply_is_accepted_at_once() -> None:
     script = Script([fenced(GOOD)])
-    written = write_reward(TASK, script, reference="R", check=check, sample=3)
+    written = converse(TASK, ASKED, script, check=check, sample=3)
     assert written.program == GOOD.upper()
     assert written.text == GOOD
     assert [request.sample for request in script.asked] == [3]
-    assert script.asked[0].messages == build_prompt(TASK, "R")
+    assert script.asked[0].messages == ASKED
 
 
 def test_an_error_goes_back_to_the_model_word_for_word() -> None:
     script = Script([fenced(BAD), fenced(GOOD)])
-    written = write_reward(TASK, script, reference="R", check=check)
+    written = converse(TASK, ASKED, script, check=check)
     first, second = script.asked
     assert second.messages[:2] == first.messages
     assert second.messages[2].text == fenced(BAD)
@@ -180,7 +181,7 @@ def test_an_error_goes_back_to_the_model_word_for_word() -> None:
 def test_after_the_last_repair_the_errors_and_the_transcript_are_shown(tmp_path: Path) -> None:
     script = Script([fenced(BAD), "no code", ""])
     with pytest.raises(NotWrittenError) as caught:
-        write_reward(TASK, script, reference="R", check=check, max_repairs=2, folder=tmp_path)
+        converse(TASK, ASKED, script, check=check, max_repairs=2, folder=tmp_path)
     told = str(caught.value)
     assert len(script.asked) == 3
     assert [line[:8] for line in told.splitlines()[1:]] == ["reply 1:", "reply 2:", "reply 3:"]
@@ -192,13 +193,13 @@ def test_after_the_last_repair_the_errors_and_the_transcript_are_shown(tmp_path:
 
 def test_a_client_without_a_reply_is_not_asked_to_mend_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no recorded reply for 'toy/unlock'"):
-        write_reward(TASK, Recordings(tmp_path), reference="R", check=check)
+        converse(TASK, ASKED, Recordings(tmp_path), check=check)
 
 
 def test_a_conversation_with_repairs_replays_bit_for_bit(tmp_path: Path) -> None:
     live = recorded(Script([fenced(BAD), "sorry", fenced(GOOD)]), tmp_path)
-    first = write_reward(TASK, live, reference="R", check=check)
-    again = write_reward(TASK, Recordings(tmp_path), reference="R", check=check)
+    first = converse(TASK, ASKED, live, check=check)
+    again = converse(TASK, ASKED, Recordings(tmp_path), check=check)
     assert again == first
     assert len(again.replies) == 3
 
@@ -207,18 +208,18 @@ def test_a_mailbox_leads_through_repairs_to_recordings(tmp_path: Path) -> None:
     box, store = tmp_path / "box", tmp_path / "recordings"
     for answer in (fenced(BAD), fenced(GOOD)):
         with pytest.raises(UserError, match="no reply"):
-            write_reward(TASK, Mailbox(box, wait_s=0), reference="R", check=check)
+            converse(TASK, ASKED, Mailbox(box, wait_s=0), check=check)
         (open_one,) = [place for place in box.iterdir() if not (place / "reply.txt").exists()]
         (open_one / "reply.txt").write_text(answer)
-    by_mail = write_reward(TASK, Mailbox(box, wait_s=0), reference="R", check=check)
+    by_mail = converse(TASK, ASKED, Mailbox(box, wait_s=0), check=check)
     assert len(record_mailbox(box, store, model="m-1", date="2026-01-02")) == 2
-    replayed = write_reward(TASK, Recordings(store), reference="R", check=check)
+    replayed = converse(TASK, ASKED, Recordings(store), check=check)
     assert replayed.messages == by_mail.messages
     assert replayed.provenance()["model"] == "m-1"
 
 
 def test_a_saved_reward_tells_where_it_came_from(tmp_path: Path) -> None:
-    written = write_reward(TASK, Script([fenced(BAD), fenced(GOOD)]), reference="R", check=check)
+    written = converse(TASK, ASKED, Script([fenced(BAD), fenced(GOOD)]), check=check)
     written.save(tmp_path)
     assert (tmp_path / "reward.py").read_text() == GOOD
     assert build_prompt(TASK, "R")[1].text.strip() in (tmp_path / "prompt.txt").read_text()
@@ -230,7 +231,7 @@ def test_a_saved_reward_tells_where_it_came_from(tmp_path: Path) -> None:
 
 
 def test_a_reply_that_was_right_at_once_is_saved_verbatim(tmp_path: Path) -> None:
-    write_reward(TASK, Script([fenced(GOOD)]), reference="R", check=check).save(tmp_path)
+    converse(TASK, ASKED, Script([fenced(GOOD)]), check=check).save(tmp_path)
     assert (tmp_path / "reply.txt").read_text() == fenced(GOOD)
 
 
@@ -245,7 +246,7 @@ def test_over_http_a_model_that_fails_thrice_is_given_up(
         monkeypatch.setenv("OPENAI_BASE_URL", server.address)
         client = connect("openai:loop", record=tmp_path)
         with pytest.raises(NotWrittenError, match=words):
-            write_reward(TASK, client, reference="R", check=check, max_repairs=2)
+            converse(TASK, ASKED, client, check=check, max_repairs=2)
     assert [len(request["messages"]) for request in server.requests] == [2, 4, 6]
     assert words in server.requests[2]["messages"][-1]["content"]
 
@@ -256,4 +257,4 @@ def test_over_http_a_model_can_mend_its_program(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serve(Step(text=fenced(BAD)), Step(text=fenced(GOOD))) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.address)
-        assert write_reward(TASK, connect("openai:loop"), reference="R", check=check).text == GOOD
+        assert converse(TASK, ASKED, connect("openai:loop"), check=check).text == GOOD
