@@ -20,13 +20,13 @@ from rewards.language import (
     best,
     build_prompt,
     connect_embedder,
+    converse,
     examples_in,
     extract_code,
     neighbours,
     recorded_prompt,
     retrieve,
     schema_text,
-    write_reward,
 )
 from rewards.language.embedding import Remembered
 from rewards.language.retrieval import embed_scenes
@@ -368,8 +368,8 @@ def test_what_is_not_recorded_is_told_by_numbers_of_examples(tmp_path: Path) -> 
 def test_where_a_program_came_from_says_which_examples_it_saw(tmp_path: Path) -> None:
     examples = [example_of(CUBE), example_of(VALVE)]
     add(tmp_path, Request(build_prompt(LOCK, "R", examples), LOCK.name, 0), reply(PROGRAM))
-    written = write_reward(LOCK, Recordings(tmp_path), reference="R", check=no_check, examples=examples)
+    written = converse(LOCK, build_prompt(LOCK, "R", examples), Recordings(tmp_path), check=no_check)
     assert written.provenance()["examples"] == [CUBE.instruction, VALVE.instruction]
     add(tmp_path, Request(build_prompt(LOCK, "R"), LOCK.name, 0), reply(PROGRAM))
-    zero_shot = write_reward(LOCK, Recordings(tmp_path), reference="R", check=no_check)
+    zero_shot = converse(LOCK, build_prompt(LOCK, "R"), Recordings(tmp_path), check=no_check)
     assert "examples" not in zero_shot.provenance()

@@ -16,7 +16,6 @@ from rewards.language import (
     converse,
     load_conversation,
     revision_request,
-    write_reward,
 )
 from rewards.language.revise import CURVE_ROWS, EPISODE_ROWS
 from rewards.models import Message, Reply, Request
@@ -125,7 +124,7 @@ def test_a_program_that_was_liked_less_is_shown_with_its_own_figures() -> None:
 def test_a_conversation_comes_back_from_its_folder_as_it_was(tmp_path: Path) -> None:
     bad = PROGRAM.replace("knob", "knbo")
     client = Script([fenced(bad), fenced(PROGRAM)])
-    written = write_reward(TASK, client, reference="R", check=refuse_misspelt)
+    written = converse(TASK, build_prompt(TASK, "R"), client, check=refuse_misspelt)
     written.save(tmp_path)
     kept = load_conversation(tmp_path)
     assert kept == written.messages
@@ -147,7 +146,7 @@ def refuse_misspelt(text: str) -> str:
 
 
 def test_a_conversation_goes_on_where_it_ended_with_all_that_was_said(tmp_path: Path) -> None:
-    first = write_reward(TASK, Script([fenced(PROGRAM)]), reference="R", check=refuse_misspelt)
+    first = converse(TASK, build_prompt(TASK, "R"), Script([fenced(PROGRAM)]), check=refuse_misspelt)
     first.save(tmp_path)
     better = PROGRAM.replace("angle", "angle - 1.0")
     request = Message("user", revision_request(replace(TRIED, said="Turn it further.")))
