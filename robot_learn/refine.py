@@ -223,6 +223,7 @@ class Refinement(Rounds):
             scratch,
             randomise=asked.get("randomise"),
             simulator=asked.get("simulator"),
+            quick=asked.get("quick", False),
             name=place.path.name,
             weights=weights,
             source=source,

@@ -215,13 +215,14 @@ def test_a_preference_of_something_else_is_refused(refinement: Refinement) -> No
 
 def test_more_steps_may_be_given_and_the_other_settings_are_the_runs(run: Run) -> None:
     ranges = {"mass": [0.5, 2.0]}
-    run.write_json(runs.CONFIG, run.config | {"randomise": ranges})
+    run.write_json(runs.CONFIG, run.config | {"randomise": ranges, "quick": True})
     refinement = opened(run)
     refinement.give("It falls.")
     refinement.go_on(lambda: Writer([0.5]), steps=5000, episodes=10, video=False, quiet=True)
     config = refinement.place(1).config
     assert refinement.current.steps == 5000
     assert config["randomise"] == ranges
+    assert config["quick"] is True
     assert config["train"]["num_envs"] == 8
     assert "model" not in config
 
