@@ -11,8 +11,8 @@ import numpy as np
 from robot_learn.scene import Field, Schema
 from robot_learn.types import Task
 from sims.env import Values
-from sims.gym.bodies import CAMERAS, model, torques
-from sims.mujoco_task import Memory, MujocoTask, View
+from sims.gym.bodies import CAMERAS, Forward, model, torques
+from sims.mujoco_task import MujocoTask, View
 
 DISTANCE = 10.0  # [m] forward, upright, within 50 s: an average of 0.2 m/s
 CONTROL_DT = 0.05  # [s]
@@ -92,23 +92,17 @@ def _torso_x(view: View) -> np.ndarray:
     return view["xpos"][:, 1, 0]  # a substep behind qpos, as upstream reads it
 
 
-def _begin(view: View) -> Memory:
-    return {"start_x": view["qpos"][:, 0], "x": _torso_x(view), "last_x": _torso_x(view)}
-
-
-def _update(view: View) -> Memory:
-    return {**view.memory, "x": _torso_x(view), "last_x": view.memory["x"]}
+FORWARD = Forward(CONTROL_DT, _torso_x)
 
 
 def _success(view: View) -> np.ndarray:
-    return healthy(view) & (view["qpos"][:, 0] - view.memory["start_x"] >= DISTANCE)
+    return healthy(view) & (FORWARD.way(view) >= DISTANCE)
 
 
 def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
-    velocity = (view.memory["x"] - view.memory["last_x"]) / CONTROL_DT
     contact = np.clip(view["cfrc_ext"], -1.0, 1.0)
     costs = 0.5 * np.sum(np.square(actions), axis=1) + 5e-4 * np.sum(np.square(contact), axis=(1, 2))
-    return np.asarray(velocity + healthy(view) - costs)
+    return np.asarray(FORWARD.velocity(view) + healthy(view) - costs)
 
 
 RUN = MujocoTask(
@@ -124,8 +118,8 @@ RUN = MujocoTask(
     terminated=lambda view: ~healthy(view),
     observe=_observe,
     obs_dim=105,
-    begin=_begin,
-    update=_update,
+    begin=FORWARD.begin,
+    update=FORWARD.update,
     kept=("qpos", "qvel", "xpos", "cfrc_ext"),
     clip_actions=False,  # upstream passes them on, and MuJoCo clips
 )

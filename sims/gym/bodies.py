@@ -17,6 +17,7 @@ from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 
 from robot_learn.errors import unknown
 from robot_learn.types import ActionComponent
+from sims.mujoco_task import Memory, View
 from sims.rendering import Camera
 
 Points = Mapping[
@@ -81,6 +82,34 @@ def torques(*joints: str, limit: float = 1.0) -> tuple[ActionComponent, ...]:
         ActionComponent(f"{joint.replace(' ', '_')}_torque", -limit, limit, f"torque on the {joint}, {largest}")
         for joint in joints
     )
+
+
+def _root_x(view: View) -> np.ndarray:
+    return view["qpos"][:, 0]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Remembers how far a body has come along +x. `x` is what upstream's reward takes the velocity of, (N,) [m]."""
+
+    control_dt: float  # [s]
+    x: Callable[[View], np.ndarray] = _root_x
+
+    def begin(self, view: View) -> Memory:
+        """Where it starts and was last, [m]."""
+        return {"start_x": _root_x(view), "x": self.x(view), "last_x": self.x(view)}
+
+    def update(self, view: View) -> Memory:
+        """The same a step later."""
+        return {**view.memory, "x": self.x(view), "last_x": view.memory["x"]}
+
+    def velocity(self, view: View) -> np.ndarray:
+        """Over the last control step, (N,) [m/s]."""
+        return np.asarray((view.memory["x"] - view.memory["last_x"]) / self.control_dt)
+
+    def way(self, view: View) -> np.ndarray:
+        """From the start on, (N,) [m]."""
+        return np.asarray(_root_x(view) - view.memory["start_x"])
 
 
 def counted(holds: np.ndarray, before: np.ndarray) -> np.ndarray:

@@ -12,13 +12,14 @@ import numpy as np
 from robot_learn.scene import Field, Scene, Schema
 from robot_learn.types import Task
 from sims.env import Values
-from sims.gym.bodies import model, radius, torques
-from sims.mujoco_task import Memory, MujocoTask, View
+from sims.gym.bodies import Forward, model, radius, torques
+from sims.mujoco_task import MujocoTask, View
 from sims.rendering import Camera
 
 DISTANCE = 50.0  # [m] forward, the right way up, within 50 s: an average of 1 m/s
 CONTACT = 0.02  # [m] at most under a foot that counts as being on the floor
 CONTROL_DT = 0.05  # [s]
+FORWARD = Forward(CONTROL_DT)
 LEGS = ("back_leg", "front_leg")
 JOINTS = ("thigh", "shin", "foot")
 
@@ -135,23 +136,12 @@ def _observe(view: View) -> np.ndarray:
     return np.concatenate([view["qpos"][:, 1:], view["qvel"]], axis=1)
 
 
-def _begin(view: View) -> Memory:
-    x = view["qpos"][:, 0]
-    return {"start_x": x, "x": x, "last_x": x}
-
-
-def _update(view: View) -> Memory:
-    return {**view.memory, "x": view["qpos"][:, 0], "last_x": view.memory["x"]}
-
-
 def _success(view: View) -> np.ndarray:
-    way = view["qpos"][:, 0] - view.memory["start_x"]
-    return np.asarray((np.cos(view["qpos"][:, 2]) > 0.0) & (way >= DISTANCE))
+    return np.asarray((np.cos(view["qpos"][:, 2]) > 0.0) & (FORWARD.way(view) >= DISTANCE))
 
 
 def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
-    velocity = (view.memory["x"] - view.memory["last_x"]) / CONTROL_DT
-    return np.asarray(velocity - 0.1 * np.sum(np.square(actions), axis=1))
+    return np.asarray(FORWARD.velocity(view) - 0.1 * np.sum(np.square(actions), axis=1))
 
 
 def run(scene: Scene, observations: np.ndarray) -> np.ndarray:
@@ -173,8 +163,8 @@ RUN = MujocoTask(
     cameras=CAMERAS,
     observe=_observe,
     obs_dim=17,
-    begin=_begin,
-    update=_update,
+    begin=FORWARD.begin,
+    update=FORWARD.update,
     kept=("qpos", "qvel", "xpos", "site_xpos"),
     clip_actions=False,  # upstream passes them on, and MuJoCo clips
 )

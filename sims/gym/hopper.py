@@ -11,11 +11,12 @@ import numpy as np
 from robot_learn.scene import Field, Schema
 from robot_learn.types import Task
 from sims.env import Values
-from sims.gym.bodies import CAMERAS, model, torques
-from sims.mujoco_task import Memory, MujocoTask, View
+from sims.gym.bodies import CAMERAS, Forward, model, torques
+from sims.mujoco_task import MujocoTask, View
 
 DISTANCE = 5.0  # [m] forward, upright, within 8 s: an average of 0.63 m/s
 CONTROL_DT = 0.008  # [s]
+FORWARD = Forward(CONTROL_DT)
 FRAME_SKIP = 4
 
 ACTION = torques("hip", "knee", "ankle")
@@ -77,22 +78,12 @@ def _healthy(view: View) -> np.ndarray:
     return np.asarray(in_range & (qpos[:, 1] > 0.7) & (np.abs(qpos[:, 2]) < 0.2))
 
 
-def _begin(view: View) -> Memory:
-    x = view["qpos"][:, 0]
-    return {"start_x": x, "x": x, "last_x": x}
-
-
-def _update(view: View) -> Memory:
-    return {**view.memory, "x": view["qpos"][:, 0], "last_x": view.memory["x"]}
-
-
 def _success(view: View) -> np.ndarray:
-    return _healthy(view) & (view["qpos"][:, 0] - view.memory["start_x"] >= DISTANCE)
+    return _healthy(view) & (FORWARD.way(view) >= DISTANCE)
 
 
 def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
-    velocity = (view.memory["x"] - view.memory["last_x"]) / CONTROL_DT
-    return np.asarray(velocity + _healthy(view) - 1e-3 * np.sum(np.square(actions), axis=1))
+    return np.asarray(FORWARD.velocity(view) + _healthy(view) - 1e-3 * np.sum(np.square(actions), axis=1))
 
 
 def _nothing_more(model: mujoco.MjModel, data: mujoco.MjData) -> None:
@@ -112,8 +103,8 @@ RUN = MujocoTask(
     terminated=lambda view: ~_healthy(view),
     observe=_observe,
     obs_dim=11,
-    begin=_begin,
-    update=_update,
+    begin=FORWARD.begin,
+    update=FORWARD.update,
     kept=("qpos", "qvel"),
     clip_actions=False,  # upstream passes them on, and MuJoCo clips
 )

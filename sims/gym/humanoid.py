@@ -14,8 +14,8 @@ import numpy as np
 from robot_learn.scene import Field, Schema
 from robot_learn.types import Task
 from sims.env import Values
-from sims.gym.bodies import CAMERAS, model, radius, torques
-from sims.mujoco_task import Memory, MujocoTask, View
+from sims.gym.bodies import CAMERAS, Forward, model, radius, torques
+from sims.mujoco_task import MujocoTask, View
 
 DISTANCE = 5.0  # [m] forward, upright, within 15 s: an average of 0.33 m/s
 CONTACT = 0.02  # [m] at most under a foot that counts as being on the floor
@@ -151,23 +151,17 @@ def _centre_x(view: View) -> np.ndarray:
     return view["subtree_com"][:, 0, 0]  # of all that has mass; a substep behind qpos, as upstream reads it
 
 
-def _begin(view: View) -> Memory:
-    return {"start_x": view["qpos"][:, 0], "x": _centre_x(view), "last_x": _centre_x(view)}
-
-
-def _update(view: View) -> Memory:
-    return {**view.memory, "x": _centre_x(view), "last_x": view.memory["x"]}
+FORWARD = Forward(CONTROL_DT, _centre_x)
 
 
 def _success(view: View) -> np.ndarray:
-    return healthy(view) & (view["qpos"][:, 0] - view.memory["start_x"] >= DISTANCE)
+    return healthy(view) & (FORWARD.way(view) >= DISTANCE)
 
 
 def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
-    velocity = (view.memory["x"] - view.memory["last_x"]) / CONTROL_DT
     contact = np.minimum(5e-7 * np.sum(np.square(view["cfrc_ext"]), axis=(1, 2)), 10.0)
     effort = np.sum(np.square(actions.astype(np.float64)), axis=1)  # upstream squares what MuJoCo was given
-    return np.asarray(1.25 * velocity + 5.0 * healthy(view) - 0.1 * effort - contact)
+    return np.asarray(1.25 * FORWARD.velocity(view) + 5.0 * healthy(view) - 0.1 * effort - contact)
 
 
 WALK = MujocoTask(
@@ -190,8 +184,8 @@ WALK = MujocoTask(
     terminated=lambda view: ~healthy(view),
     observe=_observe,
     obs_dim=348,
-    begin=_begin,
-    update=_update,
+    begin=FORWARD.begin,
+    update=FORWARD.update,
     kept=("qpos", "qvel", "cinert", "cvel", "qfrc_actuator", "cfrc_ext", "subtree_com", "site_xpos"),
     clip_actions=False,  # upstream passes them on, and MuJoCo clips
 )

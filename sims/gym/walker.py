@@ -12,12 +12,13 @@ import numpy as np
 from robot_learn.scene import Field, Schema
 from robot_learn.types import Task
 from sims.env import Values
-from sims.gym.bodies import CAMERAS, model, radius, torques
-from sims.mujoco_task import Memory, MujocoTask, View, refresh_poses
+from sims.gym.bodies import CAMERAS, Forward, model, radius, torques
+from sims.mujoco_task import MujocoTask, View, refresh_poses
 
 DISTANCE = 5.0  # [m] forward, upright, within 8 s: an average of 0.63 m/s
 CONTACT = 0.02  # [m] at most under a foot that counts as being on the floor
 CONTROL_DT = 0.008  # [s]
+FORWARD = Forward(CONTROL_DT)
 FRAME_SKIP = 4
 LEGS = ("right_leg", "left_leg")
 FEET = {"right_leg": "foot_geom", "left_leg": "foot_left_geom"}
@@ -102,28 +103,12 @@ def healthy(view: View) -> np.ndarray:
     return np.asarray((height > 0.8) & (height < 2.0) & (np.abs(pitch) < 1.0))
 
 
-def begin(view: View) -> Memory:
-    """Where it starts and was last, [m]."""
-    x = view["qpos"][:, 0]
-    return {"start_x": x, "x": x, "last_x": x}
-
-
-def update(view: View) -> Memory:
-    """The same a step later."""
-    return {**view.memory, "x": view["qpos"][:, 0], "last_x": view.memory["x"]}
-
-
-def speed(view: View) -> np.ndarray:
-    """Forward over the last control step, (N,) [m/s]."""
-    return np.asarray((view.memory["x"] - view.memory["last_x"]) / CONTROL_DT)
-
-
 def _success(view: View) -> np.ndarray:
-    return healthy(view) & (view["qpos"][:, 0] - view.memory["start_x"] >= DISTANCE)
+    return healthy(view) & (FORWARD.way(view) >= DISTANCE)
 
 
 def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
-    return np.asarray(speed(view) + healthy(view) - 1e-3 * np.sum(np.square(actions), axis=1))
+    return np.asarray(FORWARD.velocity(view) + healthy(view) - 1e-3 * np.sum(np.square(actions), axis=1))
 
 
 WALK = MujocoTask(
@@ -146,8 +131,8 @@ WALK = MujocoTask(
     terminated=lambda view: ~healthy(view),
     observe=observe,
     obs_dim=17,
-    begin=begin,
-    update=update,
+    begin=FORWARD.begin,
+    update=FORWARD.update,
     kept=KEPT,
     clip_actions=False,  # upstream passes them on, and MuJoCo clips
 )

@@ -27,13 +27,13 @@ def _start(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator)
 
 
 def _begin(view: View) -> Memory:
-    return walker.begin(view) | {"since_x": view["qpos"][:, 0]}
+    return walker.FORWARD.begin(view) | {"since_x": view["qpos"][:, 0]}
 
 
 def _update(view: View) -> Memory:
     """`since_x` [m] is where the left foot was last down."""
     down = walker.foot_height(view, "left_leg") <= walker.CONTACT
-    return walker.update(view) | {"since_x": np.where(down, view["qpos"][:, 0], view.memory["since_x"])}
+    return walker.FORWARD.update(view) | {"since_x": np.where(down, view["qpos"][:, 0], view.memory["since_x"])}
 
 
 def _success(view: View) -> np.ndarray:
@@ -43,7 +43,7 @@ def _success(view: View) -> np.ndarray:
 def _expert_reward(view: View, actions: np.ndarray) -> np.ndarray:
     left = walker.foot_height(view, "left_leg")
     lifted = np.clip(left / LIFTED, 0.0, 1.0)
-    forward = np.clip(walker.speed(view), -FASTEST, FASTEST) * np.where(left > walker.CONTACT, 1.0, 0.0)
+    forward = np.clip(walker.FORWARD.velocity(view), -FASTEST, FASTEST) * np.where(left > walker.CONTACT, 1.0, 0.0)
     upright = np.exp(-2.0 * np.square(view["qpos"][:, 2]))
     return np.asarray(forward + walker.healthy(view) * upright * lifted - 1e-3 * np.sum(np.square(actions), axis=1))
 
