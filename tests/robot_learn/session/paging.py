@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ import pytest
 
 from robot_learn.errors import UserError
 from robot_learn.session.headless import browsing
-
-SECONDS = 90.0  # that a busy machine may take for one thing
 
 
 class Served(browsing.Served):
@@ -54,15 +51,6 @@ def page_of(found: Any, url: str, *, dark: bool = False, size: tuple[int, int] =
     with browsing.opened(found, url, dark=dark, size=size, heard=wrong.append) as page:
         yield page
     assert not wrong, wrong
-
-
-def until(holds: Callable[[], Any], what: str = "", seconds: float = SECONDS) -> Any:
-    """What `holds` gives once it is true."""
-    end = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < end, f"waited {seconds:g} s in vain: {what}"
-        time.sleep(0.05)
-    return found
 
 
 def shoot(page: Any, name: str) -> None:

@@ -15,7 +15,8 @@ from robot_learn.refine import Refinement
 from robot_learn.rounds import Round
 from robot_learn.runs import Run
 from robot_learn.train_config import preset
-from tests.robot_learn.session.paging import Served, browser, page_of, shoot, until
+from tests.robot_learn.session.paging import Served, browser, page_of, shoot
+from tests.waiting import until
 
 TASK = "mujoco/cart-pole"
 BEFORE = """def reward(scene, action):

@@ -16,7 +16,8 @@ from robot_learn.preferences.ask import true_differences
 from robot_learn.preferences.reward import fit
 from robot_learn.types import Segment
 from tests.robot_learn.preferences import squares
-from tests.robot_learn.session.paging import Served, browser, page_of, shoot, until
+from tests.robot_learn.session.paging import Served, browser, page_of, shoot
+from tests.waiting import until
 
 NAME = "toy/squares"
 SHOWN = """() => {

@@ -17,7 +17,8 @@ import pytest
 from controllers.systems import game
 from robot_learn.session import shapes
 from robot_learn.session.scene import Camera, Scene3D
-from tests.robot_learn.session.paging import Served, browser, page_of, shoot, until
+from tests.robot_learn.session.paging import Served, browser, page_of, shoot
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from robot_learn.data.store import load
-from tests.robot_learn.session.paging import SECONDS, Served, browser, page_of, shoot, until
+from tests.robot_learn.session.paging import Served, browser, page_of, shoot
+from tests.waiting import SECONDS, until
 
 FAST = 0.6 * 0.1 / 0.25  # the action of a key: its share of a person's 0.1 m/s, by the 0.25 m/s of an action
 

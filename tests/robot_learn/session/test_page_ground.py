@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.robot_learn.session.paging import SECONDS, Served, browser, page_of, shoot, until
+from tests.robot_learn.session.paging import Served, browser, page_of, shoot
+from tests.waiting import SECONDS, until
 
 
 def test_what_cannot_be_opened_is_said_in_the_pages_place_and_stays(tmp_path: Path) -> None:
