@@ -77,8 +77,8 @@ def read_results(folder: Path) -> Summaries:
 
 
 def matches(ours: Summary, expert: Summary) -> bool:
-    """Is ours better, or do the two intervals overlap?"""
-    return ours.interval[1] >= expert.interval[0]
+    """Is ours better, or do the two intervals overlap? One that never succeeded matches nothing."""
+    return ours.successes > 0 and ours.interval[1] >= expert.interval[0]
 
 
 def verdicts(summaries: Summaries) -> dict[str, str]:

@@ -194,6 +194,8 @@ def test_a_reward_matches_where_its_interval_reaches_the_experts() -> None:
     def of(successes: int) -> Summary:
         return result("metaworld/drawer-open", "zero-shot", 0, successes, [(10, 0.5)])
 
+    assert matches(of(1), of(0))
+    assert not matches(of(0), of(0))
     assert matches(of(95), of(99))
     assert matches(of(100), of(20))
     assert not matches(of(50), of(99))
