@@ -114,12 +114,15 @@ def _lessons(cell: Cell, folder: Path) -> list[tuple[Message, ...]]:
     """What the programs that a refined policy learns under answer, one after the other.
 
     A round that began with what the policy before had learned (--warm) is a lesson after that one; all others began
-    anew, so that nothing before them counts.
+    anew, so that nothing before them counts. What a person says is about the robot that they saw: where the training
+    of a seed went another way, that seed has a conversation of its own.
 
     Raises:
         UserError: there is no refinement of the task.
     """
-    place = folder / REFINED / cell.task.replace("/", "-")
+    name = cell.task.replace("/", "-")
+    own, common = (folder / REFINED / each for each in (f"{name}--s{cell.seed}", name))
+    place = own if own.is_dir() else common
     messages = load_conversation(place)
     if messages is None:
         raise UserError(f"nobody has refined a reward of {cell.task}")

@@ -115,11 +115,13 @@ def test_a_training_that_fails_says_so_and_the_others_go_on(tmp_path: Path, monk
 def test_a_refined_reward_is_the_last_reply_of_a_conversation_and_recorded() -> None:
     folder = Path(__file__).resolve().parents[2] / "benchmarks"
     names = sorted(path.name for path in (folder / "refined").iterdir())
-    tasks = [name for names_of in SUITES.values() for name in names_of if name.replace("/", "-") in names]
-    tasks = list(dict.fromkeys(tasks))
-    assert len(tasks) == len(names) > 0
-    for name in tasks:
-        written = written_reward(Cell(name, "refined", 0), folder)
+    every = {name.replace("/", "-"): name for names_of in SUITES.values() for name in names_of}
+    assert names
+    for each in names:
+        stem, _, seed = each.partition("--s")
+        name, common = every[stem], written_reward(Cell(every[stem], "refined", 99), folder)
+        written = written_reward(Cell(name, "refined", int(seed)), folder) if seed else common
+        assert (written.text != common.text) == bool(seed)
         assert "# What a person who watched the robot says" in written.messages[-2].text
         assert written.text != written_reward(Cell(name, "zero-shot", 0), folder).text
         assert written.replies[-1].model != "unnamed (by mailbox)"
